@@ -1,0 +1,88 @@
+// The domain's words as types. No logic: whatever computes one of these lives in the folder that owns it.
+
+/** Bytes that a workload chose: no encoding may be assumed, and no control byte is excluded. */
+export type HostileBytes = Uint8Array
+
+/** What the kernel says on the handler's command line: core(5), "Naming of core dump files". */
+export interface CrashFacts {
+  /** In the initial pid namespace (%P). */
+  readonly pid: number
+  /** Thread that crashed, in the initial pid namespace (%I). */
+  readonly tid: number
+  /** Signal number (%s). */
+  readonly signal: number
+  /** Seconds since the epoch (%t). */
+  readonly timeSeconds: number
+  /** Soft RLIMIT_CORE in bytes (%c): 64 bits, RLIM_INFINITY is 2^64 − 1. */
+  readonly coreRlimitBytes: bigint
+  /** 1 ordinary, 2 readable by root only (set-id and the like) (%d). */
+  readonly dumpable: number
+  /** Real ids in the initial user namespace (%u, %g). */
+  readonly uid: number
+  readonly gid: number
+  /** UTS host name of the crasher: the pod's, in a pod (%h). */
+  readonly hostname: string
+  /** Number of the inherited pidfd (%F), where the kernel gave one (6.16). */
+  readonly pidfd: number | undefined
+}
+
+export type Runtime = 'containerd' | 'docker' | 'crio' | 'podman'
+
+/** Where a fact about a workload came from, or why it did not. */
+export interface SourceReport {
+  readonly source: 'cgroup' | 'containerd-bundle' | 'docker-api' | 'systemd-cgroup'
+  readonly answered: boolean
+  readonly milliseconds: number
+  /** Why it did not answer, or what was odd about the answer. */
+  readonly detail?: string
+}
+
+/** Who crashed. */
+export type Workload = (
+  | {
+      readonly kind: 'pod'
+      readonly namespace: string
+      readonly pod: string
+      readonly podUid?: string
+      readonly container: string
+      readonly containerId: string
+      readonly image?: string
+      readonly runtime: Runtime
+    }
+  | {
+      /** A container that belongs to no pod. */
+      readonly kind: 'container'
+      readonly container: string
+      readonly containerId: string
+      readonly image?: string
+      readonly runtime: Runtime
+    }
+  | {
+      readonly kind: 'host'
+      /** systemd unit (`nginx.service`), where the process is in one. */
+      readonly unit?: string
+      readonly slice?: string
+    }
+  | {
+      readonly kind: 'unknown'
+      readonly containerId?: string
+      readonly podUid?: string
+      readonly reason: string
+    }
+) & { readonly sources: readonly SourceReport[] }
+
+/** What became of the memory. Trimmed and mini cores join this list with the ladder. */
+export type Outcome = 'full' | 'record'
+
+/** Why a crash has a record and no core. */
+export type RefusalReason =
+  | 'rlimit-core' // RLIMIT_CORE is below a page
+  | 'size' // over budget.core_bytes_max
+  | 'slots' // none free within budget.slot_wait_seconds
+  | 'empty' // the kernel sent nothing
+  | 'head-truncated' // the core ended before its head did
+  | 'not-elf' // what came is no ELF core
+  | 'head-invalid' // an ELF core whose head contradicts itself
+  | 'elf-32bit' // a core of a 32-bit process
+  | 'elf-big-endian'
+  | 'store' // the store did not take the core

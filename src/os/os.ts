@@ -1,0 +1,23 @@
+// What the program needs of libc and of the kernel beyond the runtime's own file system calls: an interface, so that
+// everything above it runs under Node's tests too. libc.ts is the implementation, in the compiled binary only.
+
+/** A read that found nothing to read yet. */
+export const AGAIN = -1
+
+export interface Os {
+  /**
+   * Takes an exclusive flock(2) without waiting. The kernel releases it when the process dies.
+   * @returns Whether it was free.
+   */
+  tryLock(fd: number): boolean
+  /** Sets O_NONBLOCK and, on a pipe, asks for a larger buffer (F_SETPIPE_SZ; granted or not). */
+  prepareInput(fd: number, pipeBytes: number): void
+  /** read(2). @returns Bytes read, 0 at the end, AGAIN when nothing is there yet. */
+  read(fd: number, into: Uint8Array): number
+  /** poll(2) for input. @returns Whether something (or the end) can be read within the time. */
+  pollInput(fd: number, milliseconds: number): boolean
+  /** Sends one datagram to an AF_UNIX socket (journald's native protocol). @returns Whether it was taken. */
+  sendDatagram(socketPath: string, payload: Uint8Array): boolean
+  /** prctl(PR_SET_DUMPABLE, 0): this process holds other processes' memory. */
+  forbidOwnDump(): void
+}

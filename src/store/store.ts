@@ -1,0 +1,69 @@
+// What corelift asks of object storage. Adapters (s3, file) are named after their technology and pass one contract
+// suite (test/store/contract.ts); retry is a decorator, multipart.ts drives uploads on top of either.
+
+/** An object as a listing shows it. */
+export interface ListedObject {
+  /** Relative to the store's prefix. */
+  readonly key: string
+  readonly bytes: number
+}
+
+export interface ListOptions {
+  /** Group keys at the next `/` after the prefix: `prefixes` then holds each group once, with its `/`. */
+  readonly grouped?: boolean
+  /** Only keys after this one, in byte order. */
+  readonly after?: string
+}
+
+/** One page of a listing, keys in byte order; adapters choose the page's size (S3: 1,000). */
+export interface ListPage {
+  readonly objects: readonly ListedObject[]
+  readonly prefixes: readonly string[]
+}
+
+/** Proof that a part arrived: what `complete` must be given back. */
+export interface PartReceipt {
+  readonly number: number
+  readonly etag: string
+}
+
+/** An object that is written in parts and does not exist before `complete`. */
+export interface Upload {
+  /**
+   * Stores one part. May be called for several parts at once, and again for a part that failed.
+   * @param number - From 1, without gaps.
+   * @param offset - Bytes of all parts before this one.
+   * @param body - At least `partBytesMin` except for the last.
+   */
+  putPart(number: number, offset: number, body: Uint8Array): Promise<PartReceipt>
+  /** Makes the object visible, whole. */
+  complete(receipts: readonly PartReceipt[]): Promise<void>
+  /** Drops what was sent. Safe to call after a failure of anything above, also of itself. */
+  abort(): Promise<void>
+}
+
+/**
+ * Objects under one prefix. Keys are `/`-separated, made by keys.ts alone.
+ * Every method throws `CoreliftError` (`E_STORE_…`) and nothing else.
+ */
+export interface Store {
+  /** As a person would write it: `s3://bucket/prefix`, `file:///directory`. */
+  readonly url: string
+  /** Stores a small object in one request; replaces one that exists. */
+  put(key: string, body: Uint8Array, contentType?: string): Promise<void>
+  /** @throws `E_STORE_NO_OBJECT` */
+  get(key: string): Promise<Uint8Array>
+  /**
+   * Reads part of an object.
+   * @returns Exactly `length` bytes from `offset`; fewer only at the object's end.
+   * @throws `E_STORE_NO_OBJECT`
+   */
+  getRange(key: string, offset: number, length: number): Promise<Uint8Array>
+  /** @returns The object's size in bytes, or undefined when there is none. */
+  size(key: string): Promise<number | undefined>
+  /** Pages of the keys that begin with `prefix`. */
+  list(prefix: string, options?: ListOptions): AsyncIterable<ListPage>
+  startUpload(key: string, contentType?: string): Promise<Upload>
+  /** Frees sockets and files. */
+  close(): void
+}
