@@ -26,6 +26,9 @@ export interface CrashFacts {
   readonly pidfd: number | undefined
 }
 
+/** What the inherited pidfd proves about /proc/<pid>: see kernel/pidfd.ts. */
+export type PidfdState = 'verified' | 'absent' | 'not-a-pidfd' | 'other-process'
+
 export type Runtime = 'containerd' | 'docker' | 'crio' | 'podman'
 
 /** Where a fact about a workload came from, or why it did not. */

@@ -158,7 +158,7 @@ export const CONFIG_TABLE = {
     honor_core_rlimit: {
       type: 'boolean',
       default: true,
-      text: 'A process whose RLIMIT_CORE is below one page leaves a record, as with systemd-coredump. false: its core is stored.',
+      text: 'A process whose soft RLIMIT_CORE is below one page, or below the size of its core, leaves a record. false: its core is stored.',
     },
     environ: {
       type: 'list',
@@ -235,7 +235,9 @@ export const CONFIG_TABLE = {
   },
 } as const satisfies Record<string, Record<string, ConfigKey>>
 
-type Camel<S extends string> = S extends `${infer Head}_${infer Tail}` ? `${Head}${Capitalize<Camel<Tail>>}` : S
+type Camel<S extends string> = S extends `${infer Head}_${infer Tail}`
+  ? `${Head}${Capitalize<Camel<Tail>>}`
+  : S
 type Value<K extends ConfigKey> = K extends TextKey
   ? K['default'] extends string
     ? string
@@ -252,7 +254,9 @@ type Table = typeof CONFIG_TABLE
 /** Effective values: `budget.core_bytes_max` in the file is `config.budget.coreBytesMax` here. */
 export type Config = {
   readonly [S in keyof Table]: {
-    readonly [K in keyof Table[S] & string as Camel<K>]: Table[S][K] extends ConfigKey ? Value<Table[S][K]> : never
+    readonly [K in keyof Table[S] & string as Camel<K>]: Table[S][K] extends ConfigKey
+      ? Value<Table[S][K]>
+      : never
   }
 }
 

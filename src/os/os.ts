@@ -10,14 +10,16 @@ export interface Os {
    * @returns Whether it was free.
    */
   tryLock(fd: number): boolean
-  /** Sets O_NONBLOCK and, on a pipe, asks for a larger buffer (F_SETPIPE_SZ; granted or not). */
-  prepareInput(fd: number, pipeBytes: number): void
+  /**
+   * Moves standard input to a descriptor above 2, non-blocking, with /dev/null in its place: closing it then frees no
+   * number that the runtime takes for its own stdin. A pipe is enlarged (F_SETPIPE_SZ; granted or not).
+   * @returns The descriptor, close-on-exec.
+   */
+  takeStdin(pipeBytes: number): number
   /** read(2). @returns Bytes read, 0 at the end, AGAIN when nothing is there yet. */
   read(fd: number, into: Uint8Array): number
   /** poll(2) for input. @returns Whether something (or the end) can be read within the time. */
   pollInput(fd: number, milliseconds: number): boolean
   /** Sends one datagram to an AF_UNIX socket (journald's native protocol). @returns Whether it was taken. */
   sendDatagram(socketPath: string, payload: Uint8Array): boolean
-  /** prctl(PR_SET_DUMPABLE, 0): this process holds other processes' memory. */
-  forbidOwnDump(): void
 }

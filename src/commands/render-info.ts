@@ -1,0 +1,141 @@
+// `corelift info` for people: what happened first, then who it was, what is stored, and how it went.
+
+import type { Workload } from '../crash.ts'
+import { printable } from '../printable.ts'
+import type { Manifest, ManifestProcess } from '../store/manifest.ts'
+import type { CrashInfo, UnfinishedCrash } from './info.ts'
+import { renderBytes } from './render.ts'
+import type { Colors } from './terminal.ts'
+
+type Field = readonly [label: string, value: string | number | undefined | null]
+
+function renderFields(fields: readonly Field[], colors: Colors): string {
+  const known = fields.filter(([, value]) => value !== undefined && value !== null && value !== '')
+  const width = Math.max(0, ...known.map(([label]) => label.length))
+  // Everything goes through here, so nothing reaches the terminal as a workload spelled it.
+  const line = ([label, value]: Field) =>
+    `${colors.dim(label.padStart(width))}  ${printable(String(value), Infinity)}\n`
+  return known.map(line).join('')
+}
+
+function workloadFields(workload: Workload): Field[] {
+  switch (workload.kind) {
+    case 'pod':
+      return [
+        ['namespace', workload.namespace],
+        ['pod', workload.pod],
+        ['pod uid', workload.podUid],
+        ['container', workload.container],
+        ['container id', workload.containerId],
+        ['image', workload.image],
+        ['runtime', workload.runtime],
+      ]
+    case 'container':
+      return [
+        ['container', workload.container],
+        ['container id', workload.containerId],
+        ['image', workload.image],
+        ['runtime', workload.runtime],
+      ]
+    case 'host':
+      return [
+        ['unit', workload.unit ?? 'none'],
+        ['slice', workload.slice],
+      ]
+    case 'unknown':
+      return [
+        ['workload', `unknown: ${workload.reason}`],
+        ['container id', workload.containerId],
+        ['pod uid', workload.podUid],
+      ]
+  }
+}
+
+function processFields(process: ManifestProcess): Field[] {
+  return [
+    ['comm', process.comm],
+    ['exe', process.exe],
+    ['cmdline', process.cmdline.join(' ')],
+    ['cwd', process.cwd],
+    ['root', process.root],
+    ['cgroup', process.cgroup],
+    ['parent', process.ppid],
+    ['threads', process.threads],
+    ...Object.entries(process.environ ?? {}).map(([name, value]): Field => ['environ', `${name}=${value}`]),
+  ]
+}
+
+/** @returns What became of the core, in a sentence. */
+export function renderOutcome(manifest: Manifest): string {
+  const { core, reasonText, reason } = manifest
+  if (core === null) return `record only: ${reasonText ?? reason ?? 'no reason is given'}`
+  if (core.complete) return `${manifest.outcome}, complete`
+  return `incomplete: ${core.bytesReceived} of ${core.bytesExpected} bytes were received`
+}
+
+function outcomeFields(manifest: Manifest): Field[] {
+  const { core, size, kit } = manifest
+  const steps = Object.entries(manifest.durations).map(([step, ms]) => `${step} ${Math.round(ms)} ms`)
+  return [
+    ['outcome', renderOutcome(manifest)],
+    ['core', core && `${renderBytes(core.bytesReceived)}, ${renderBytes(core.bytesStored)} stored`],
+    ['announced', core === null ? size.bytesExpected && renderBytes(size.bytesExpected) : undefined],
+    ['threads', core && `${core.threads}, ${core.segments} segments, ${core.machine}`],
+    ['sha256', core && `${core.sha256Stored} (of ${core.key})`],
+    ['kit', kit && renderBytes(kit.bytes)],
+    ['took', steps.join(', ')],
+    ...manifest.warnings.map((warning): Field => ['warning', warning]),
+    ['handler', manifest.handler.version],
+  ]
+}
+
+function sourceFields(workload: Workload): Field[] {
+  return workload.sources.map(({ source, answered, milliseconds, detail }) => {
+    const answer = `${answered ? 'answered' : 'did not answer'} in ${Math.round(milliseconds)} ms`
+    return [source, detail === undefined ? answer : `${answer}: ${detail}`]
+  })
+}
+
+function renderManifest(manifest: Manifest, colors: Colors): string {
+  const { crash, process, workload } = manifest
+  const crashFields: Field[] = [
+    ['crash', manifest.id],
+    ['time', manifest.time],
+    ['node', manifest.node],
+    ['signal', `${crash.signalName} (${crash.signal})`],
+    ['pid', crash.tid === crash.pid ? crash.pid : `${crash.pid}, thread ${crash.tid}`],
+    ['uid, gid', `${crash.uid}, ${crash.gid}`],
+    ['host name', crash.hostname],
+    ['RLIMIT_CORE', crash.coreRlimitBytes],
+    ['dumpable', crash.dumpable === 1 ? undefined : `${crash.dumpable} (restricted)`],
+    ['pidfd', crash.pidfd],
+  ]
+  const sections = [
+    crashFields,
+    workloadFields(workload),
+    process === null ? [['process', manifest.processGone ?? 'gone'] as const] : processFields(process),
+    outcomeFields(manifest),
+    sourceFields(workload),
+  ]
+  return sections
+    .map(fields => renderFields(fields, colors))
+    .filter(section => section !== '')
+    .join('\n')
+}
+
+function renderUnfinished(crash: UnfinishedCrash, colors: Colors): string {
+  const objects = Object.entries(crash.objects)
+  const fields: Field[] = [
+    ['crash', crash.id],
+    ['namespace', crash.namespace],
+    ['pod', crash.pod],
+    ['outcome', 'unfinished: no manifest; the core is still being uploaded, or its handler died'],
+    ...objects.map(([name, bytes]): Field => ['object', `${name} (${renderBytes(bytes)})`]),
+  ]
+  return renderFields(fields, colors)
+}
+
+/** @returns A crash's record, one section for each subject. */
+export function renderInfo({ record }: CrashInfo, colors: Colors): string {
+  return record.outcome === 'unfinished' ? renderUnfinished(record, colors) : renderManifest(record, colors)
+}

@@ -1,0 +1,192 @@
+// What each command does with its options: opens the store, asks the command, prints what it says.
+
+import type { ConfigKeyName } from '../config/table.ts'
+import { CoreliftError } from '../errors.ts'
+import { printable } from '../printable.ts'
+import { signalNumber } from '../signals.ts'
+import type { Store } from '../store/store.ts'
+import {
+  configCheck,
+  configCheckExit,
+  configDefaults,
+  configShow,
+  renderConfigCheck,
+  renderConfigShow,
+} from './config.ts'
+import { copyCore, defaultFile, fetchCore, findRetrievable, type Retrievable } from './get.ts'
+import { crashInfo } from './info.ts'
+import { listCrashes, type LsEntry, type LsQuery } from './ls.ts'
+import { renderInfo } from './render-info.ts'
+import { renderBytes, renderJson, renderList } from './render.ts'
+import { storeFlags, type GlobalOptions, type Session } from './session.ts'
+import { colorsFor, write } from './terminal.ts'
+import { parseTime } from './time.ts'
+
+interface TargetOptions extends GlobalOptions {
+  readonly namespace?: string
+}
+
+export interface LsOptions extends TargetOptions {
+  readonly container?: string
+  readonly node?: string
+  readonly signal?: string
+  readonly comm?: string
+  readonly since?: string
+  readonly until?: string
+  readonly 1?: boolean
+}
+
+export interface GetOptions extends TargetOptions {
+  readonly output?: string
+  readonly force?: boolean
+}
+
+function note(session: Session, text: string): Promise<void> {
+  return write(session.io.stderr, `corelift: ${printable(text)}\n`)
+}
+
+function configSources(session: Session, options: GlobalOptions, required: readonly ConfigKeyName[]) {
+  const { env } = session.io
+  return { file: options.config, env, flags: storeFlags(options), required }
+}
+
+async function withStore(
+  session: Session,
+  options: GlobalOptions,
+  use: (store: Store) => Promise<void>,
+): Promise<void> {
+  const { config } = session.deps.loadConfig(configSources(session, options, ['store.url']))
+  let retries = 0
+  const onRetry = (error: CoreliftError) => {
+    // Once: a store that stays away is told by the error in the end.
+    if (retries++ === 0) void note(session, `${error.message}; trying again`).catch(() => undefined)
+  }
+  const store = await session.deps.openStore(config.store, { onRetry })
+  try {
+    await use(store)
+  } finally {
+    store.close()
+  }
+}
+
+function parseSignal(text: string): number {
+  const number = signalNumber(text)
+  if (number !== undefined) return number
+  throw new CoreliftError('E_USAGE', `not a signal: ${text}`, { hint: 'SIGSEGV, SEGV and 11 are understood' })
+}
+
+function lsQuery(pod: string | undefined, options: LsOptions, now: Date): LsQuery {
+  const { signal, since, until } = options
+  return {
+    pod,
+    namespace: options.namespace,
+    container: options.container,
+    node: options.node,
+    signal: signal === undefined ? undefined : parseSignal(signal),
+    comm: options.comm,
+    since: since === undefined ? undefined : parseTime(since, now),
+    until: until === undefined ? undefined : parseTime(until, now),
+    first: options[1] ?? false,
+    detailed: options.json ?? false,
+  }
+}
+
+export async function runLs(session: Session, pod: string | undefined, options: LsOptions): Promise<void> {
+  const { io, deps } = session
+  const now = deps.now()
+  const query = lsQuery(pod, options, now)
+  await withStore(session, options, async store => {
+    const entries: LsEntry[] = []
+    for await (const entry of listCrashes(store, query, now)) entries.push(entry)
+    const colors = colorsFor(io.stdout, io.env, options.color)
+    await write(io.stdout, options.json ? renderJson(entries) : renderList(entries, colors))
+    if (entries.length === 0) await note(session, `no crash in ${store.url} matches`)
+  })
+}
+
+export async function runInfo(session: Session, target: string, options: TargetOptions): Promise<void> {
+  const { io } = session
+  await withStore(session, options, async store => {
+    const info = await crashInfo(store, target, options.namespace)
+    const colors = colorsFor(io.stdout, io.env, options.color)
+    if (info.older > 0)
+      await note(session, `the newest of the pod's ${info.older + 1} crashes: ${info.crash.id}`)
+    await write(io.stdout, options.json ? renderJson(info.record) : renderInfo(info, colors))
+  })
+}
+
+/** Says on stderr what is fetched, and what is missing of it. */
+async function announce(session: Session, { crash, core, others }: Retrievable): Promise<void> {
+  if (others > 0) await note(session, `the newest of the pod's ${others + 1} crashes: ${crash.id}`)
+  if (core.complete) return
+  const missing = core.bytesExpected - core.bytesReceived
+  await note(
+    session,
+    `this core is incomplete: ${missing} of ${core.bytesExpected} bytes are missing at its end`,
+  )
+}
+
+interface Progress {
+  update(bytes: number): void
+  stop(): void
+}
+
+async function progressBar({ io }: Session, bytesTotal: number): Promise<Progress> {
+  if (io.stderr.isTTY !== true) return { update: () => undefined, stop: () => undefined }
+  const { default: cliProgress } = await import('cli-progress')
+  const bar = new cliProgress.SingleBar({
+    stream: io.stderr,
+    clearOnComplete: true,
+    // Signals are the entry's: it stops the copy, which stops the bar.
+    gracefulExit: false,
+    format: '{bar} {percentage}% of {size}, {eta_formatted} left',
+  })
+  bar.start(bytesTotal, 0, { size: renderBytes(bytesTotal) })
+  return bar
+}
+
+export async function runGet(session: Session, target: string, options: GetOptions): Promise<void> {
+  const { io, deps } = session
+  const isToStdout = options.output === '-'
+  if (isToStdout && options.json) throw new CoreliftError('E_USAGE', '-o - and --json both write to stdout')
+  await withStore(session, options, async store => {
+    const found = await findRetrievable(store, target, options.namespace)
+    const { crash, core } = found
+    await announce(session, found)
+    const path = options.output ?? defaultFile(found)
+    const progress = await progressBar(session, core.bytesReceived)
+    const onProgress = (bytes: number) => progress.update(bytes)
+    try {
+      if (isToStdout) {
+        const sink = { write: (bytes: Uint8Array) => write(io.stdout, bytes) }
+        await copyCore(store, found, deps.decompressor(), sink, onProgress, io.interrupted)
+        return
+      }
+      const file = { path, force: options.force ?? false }
+      await fetchCore(store, found, deps.decompressor(), file, onProgress, io.interrupted)
+    } finally {
+      progress.stop()
+    }
+    const result = { id: crash.id, file: path, bytes: core.bytesReceived, complete: core.complete }
+    await write(io.stdout, options.json ? renderJson(result) : `${path}\n`)
+  })
+}
+
+export async function runConfigCheck(
+  session: Session,
+  file: string | undefined,
+  options: GlobalOptions,
+): Promise<void> {
+  const check = configCheck(file ?? options.config)
+  session.exitCode = configCheckExit(check)
+  await write(session.io.stdout, options.json ? renderJson(check) : renderConfigCheck(check))
+}
+
+export async function runConfigShow(session: Session, options: GlobalOptions): Promise<void> {
+  const shown = configShow(configSources(session, options, []))
+  await write(session.io.stdout, options.json ? renderJson(shown) : renderConfigShow(shown))
+}
+
+export async function runConfigDefaults(session: Session): Promise<void> {
+  await write(session.io.stdout, configDefaults())
+}

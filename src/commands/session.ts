@@ -1,0 +1,54 @@
+// One run of a command: what it is given, and the options that every command takes.
+
+import type { LoadedConfig } from '../config/load.ts'
+import type { ConfigSources } from '../config/settings.ts'
+import type { CONFIG_TABLE, Config, ConfigKeyName } from '../config/table.ts'
+import type { ExitCode } from '../errors.ts'
+import type { RetryHooks } from '../store/retry.ts'
+import type { Store } from '../store/store.ts'
+import type { FrameDecompressor } from '../zstd/codec.ts'
+import type { Io } from './terminal.ts'
+
+/** What the commands are given, so that tests can give them something else. */
+export interface CliDeps {
+  readonly version: string
+  readonly loadConfig: (sources: ConfigSources) => LoadedConfig
+  readonly openStore: (config: Config['store'], hooks: RetryHooks) => Promise<Store>
+  /** Called by `get` only: it loads zstd. */
+  readonly decompressor: () => FrameDecompressor
+  readonly now: () => Date
+}
+
+/** One run of a command. */
+export interface Session {
+  readonly io: Io
+  readonly deps: CliDeps
+  exitCode: ExitCode
+}
+
+/** Options of every command, before or after its name. */
+export interface GlobalOptions {
+  readonly config?: string
+  readonly json?: boolean
+  readonly color: boolean
+}
+
+/** Settings that a laptop needs to reach the store; the others are the handler's. */
+export const STORE_KEYS = [
+  'url',
+  'endpoint',
+  'region',
+  'path_style',
+  'credentials_file',
+  'ca_file',
+] as const satisfies (keyof (typeof CONFIG_TABLE)['store'])[]
+
+/** @returns The store settings among a command line's flags, as `loadConfig` takes them. */
+export function storeFlags(options: object): Partial<Record<ConfigKeyName, string>> {
+  const given = STORE_KEYS.flatMap(key => {
+    const name = `store_${key}`.replaceAll(/_(.)/g, (_, letter: string) => letter.toUpperCase())
+    const value = (options as Record<string, unknown>)[name]
+    return value === undefined ? [] : [[`store.${key}`, String(value)]]
+  })
+  return Object.fromEntries(given)
+}

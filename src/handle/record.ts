@@ -1,0 +1,135 @@
+// The record of a crash: everything that became known, as the manifest says it and as the log line sums it up.
+import type { CrashFacts, PidfdState, RefusalReason, Workload } from '../crash.ts'
+import type { CoreHead } from '../core/head.ts'
+import { LOG_LEVEL, type LogLevel } from '../kernel/kmsg.ts'
+import { type ProcessFacts, type ProcessReading, splitNul } from '../kernel/procfs.ts'
+import { printable } from '../printable.ts'
+import { signalName } from '../signals.ts'
+import { MANIFEST_VERSION, type Manifest, type ManifestCore, type ManifestProcess, manifestText } from '../store/manifest.ts'
+import type { Place } from '../workload/place.ts'
+
+/** What the handler found out, step by step. */
+export interface CrashRecord {
+  readonly id: string
+  readonly node: string
+  readonly crash: CrashFacts
+  readonly reading: ProcessReading
+  readonly workload: Workload
+  readonly place: Place
+  readonly head: CoreHead | undefined
+  readonly core: ManifestCore | null
+  /** Why there is no core. */
+  readonly refusal: { readonly reason: RefusalReason; readonly text: string } | undefined
+  readonly kitBytes: number | undefined
+  readonly durations: Readonly<Record<string, number>>
+  readonly warnings: readonly string[]
+  readonly version: string
+}
+
+const RLIM_INFINITY = 2n ** 64n - 1n
+
+export function manifestOf(record: CrashRecord): Manifest {
+  const { crash, reading, refusal, core } = record
+  return {
+    version: MANIFEST_VERSION,
+    id: record.id,
+    time: new Date(crash.timeSeconds * 1000).toISOString(),
+    node: record.node,
+    crash: {
+      pid: crash.pid,
+      tid: crash.tid,
+      signal: crash.signal,
+      signalName: signalName(crash.signal),
+      coreRlimitBytes: crash.coreRlimitBytes === RLIM_INFINITY ? 'unlimited' : String(crash.coreRlimitBytes),
+      dumpable: crash.dumpable,
+      uid: crash.uid,
+      gid: crash.gid,
+      hostname: crash.hostname,
+      pidfd: reading.pidfd,
+    },
+    process: reading.state === 'read' ? manifestProcess(reading.process) : null,
+    ...(reading.state === 'read' ? {} : { processGone: reading.detail }),
+    workload: record.workload,
+    outcome: core === null ? 'record' : 'full',
+    reason: refusal?.reason ?? null,
+    reasonText: refusal?.text ?? null,
+    core,
+    size: { bytesExpected: record.head?.bytesExpected ?? null },
+    kit: record.kitBytes === undefined ? null : { key: 'kit.tar.zst', bytes: record.kitBytes },
+    durations: record.durations,
+    warnings: [...record.warnings, ...pidfdWarnings(reading.pidfd)],
+    handler: { version: record.version },
+  }
+}
+
+function manifestProcess(process: ProcessFacts): ManifestProcess {
+  const raw: Record<string, string> = {}
+  const text = (name: string, bytes: Uint8Array | undefined): string => {
+    const shown = manifestText(bytes ?? new Uint8Array(0))
+    if (shown.raw !== undefined) raw[name] = shown.raw
+    return shown.text
+  }
+  const comm = text('comm', withoutNewline(process.files.comm))
+  const exe = text('exe', process.links.exe)
+  text('cmdline', process.files.cmdline) // for `raw`
+  const cmdline = splitNul(process.files.cmdline ?? new Uint8Array(0)).map(word => manifestText(word).text)
+  const cwd = text('cwd', process.links.cwd)
+  const root = text('root', process.links.root)
+  const cgroup = text('cgroup', process.files.cgroup)
+  const environ = Object.fromEntries(process.environ.map(([name, value]) => [name, text(`environ.${name}`, value)]))
+  return {
+    comm,
+    exe,
+    cmdline,
+    cwd,
+    root,
+    cgroup,
+    ...(process.stat && {
+      startTimeTicks: Number(process.stat.startTimeTicks),
+      ppid: process.stat.ppid,
+      threads: process.stat.threads,
+    }),
+    ...(process.environ.length > 0 && { environ }),
+    ...(Object.keys(raw).length > 0 && { raw }),
+  }
+}
+
+/** The kernel ends the file with a newline; a comm may hold others of its own. */
+export function withoutNewline(comm: Uint8Array | undefined): Uint8Array {
+  return comm?.at(-1) === 0x0a ? comm.subarray(0, -1) : (comm ?? new Uint8Array(0))
+}
+
+export function commOf(reading: ProcessReading): Uint8Array {
+  return reading.state === 'read' ? withoutNewline(reading.process.files.comm) : new Uint8Array(0)
+}
+
+function pidfdWarnings(pidfd: PidfdState): string[] {
+  switch (pidfd) {
+    case 'verified':
+      return []
+    case 'absent':
+      return ['the kernel gave no pidfd (%F, since 6.16): /proc was verified by the start time alone']
+    case 'not-a-pidfd':
+      return ['what the kernel gave as %F is no pidfd: /proc was verified by the start time alone']
+    case 'other-process':
+      return ['the pidfd is of another process than the pid: nothing of /proc was used']
+  }
+}
+
+/** One line for people who read the log, and how loud. */
+export function logLine(record: CrashRecord): { level: LogLevel; line: string } {
+  const { crash, place, core, refusal } = record
+  const who = `${describeCrash(crash, commOf(record.reading))} in ${printable(place.namespace)}/${printable(place.pod)}`
+  if (core === null) {
+    return { level: LOG_LEVEL.warning, line: `${who}: record only (${refusal?.reason}: ${printable(refusal?.text ?? '')}), id ${record.id}` }
+  }
+  const sizes = `${core.bytesReceived} bytes as ${core.bytesStored}`
+  return core.complete
+    ? { level: LOG_LEVEL.notice, line: `${who}: core stored, ${sizes}, id ${record.id}` }
+    : { level: LOG_LEVEL.warning, line: `${who}: incomplete core stored, ${sizes} of ${core.bytesExpected} expected, id ${record.id}` }
+}
+
+/** `crash of pid 4711 (nginx) by SIGSEGV`. */
+export function describeCrash(crash: Pick<CrashFacts, 'pid' | 'signal'>, comm: Uint8Array): string {
+  return `crash of pid ${crash.pid} (${printable(comm)}) by ${signalName(crash.signal)}`
+}

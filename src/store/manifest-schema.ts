@@ -1,0 +1,164 @@
+// Reads manifests back, for people's commands. What lies in a bucket may have been written by another version, cut, or
+// edited: everything is checked before anybody relies on the type.
+
+import * as v from 'valibot'
+import type { RefusalReason } from '../crash.ts'
+import { CoreliftError } from '../errors.ts'
+import { MANIFEST_VERSION, type Manifest } from './manifest.ts'
+
+// A record, so that the compiler asks for every reason.
+const REASONS: Record<RefusalReason, true> = {
+  'rlimit-core': true,
+  size: true,
+  slots: true,
+  empty: true,
+  'head-truncated': true,
+  'not-elf': true,
+  'head-invalid': true,
+  'elf-32bit': true,
+  'elf-big-endian': true,
+  store: true,
+}
+
+const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0))
+const runtime = v.picklist(['containerd', 'docker', 'crio', 'podman'])
+const sources = v.array(
+  v.looseObject({
+    source: v.picklist(['cgroup', 'containerd-bundle', 'docker-api', 'systemd-cgroup']),
+    answered: v.boolean(),
+    milliseconds: v.number(),
+    detail: v.exactOptional(v.string()),
+  }),
+)
+
+const workload = v.variant('kind', [
+  v.looseObject({
+    kind: v.literal('pod'),
+    namespace: v.string(),
+    pod: v.string(),
+    podUid: v.exactOptional(v.string()),
+    container: v.string(),
+    containerId: v.string(),
+    image: v.exactOptional(v.string()),
+    runtime,
+    sources,
+  }),
+  v.looseObject({
+    kind: v.literal('container'),
+    container: v.string(),
+    containerId: v.string(),
+    image: v.exactOptional(v.string()),
+    runtime,
+    sources,
+  }),
+  v.looseObject({
+    kind: v.literal('host'),
+    unit: v.exactOptional(v.string()),
+    slice: v.exactOptional(v.string()),
+    sources,
+  }),
+  v.looseObject({
+    kind: v.literal('unknown'),
+    containerId: v.exactOptional(v.string()),
+    podUid: v.exactOptional(v.string()),
+    reason: v.string(),
+    sources,
+  }),
+])
+
+const crash = v.looseObject({
+  pid: count,
+  tid: count,
+  signal: count,
+  signalName: v.string(),
+  coreRlimitBytes: v.pipe(v.string(), v.regex(/^(?:\d+|unlimited)$/)),
+  dumpable: count,
+  uid: count,
+  gid: count,
+  hostname: v.string(),
+  pidfd: v.picklist(['verified', 'absent', 'not-a-pidfd', 'other-process']),
+})
+
+const process = v.looseObject({
+  comm: v.string(),
+  exe: v.string(),
+  cmdline: v.array(v.string()),
+  cwd: v.string(),
+  root: v.string(),
+  cgroup: v.string(),
+  startTimeTicks: v.exactOptional(count),
+  ppid: v.exactOptional(count),
+  threads: v.exactOptional(count),
+  environ: v.exactOptional(v.record(v.string(), v.string())),
+  raw: v.exactOptional(v.record(v.string(), v.string())),
+})
+
+const core = v.looseObject({
+  key: v.literal('core.zst'),
+  complete: v.boolean(),
+  bytesExpected: count,
+  bytesReceived: count,
+  bytesStored: count,
+  sha256Stored: v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/)),
+  codec: v.picklist(['zstd-napi', 'runtime']),
+  frames: count,
+  frameBytes: count,
+  segments: count,
+  threads: count,
+  machine: v.string(),
+})
+
+// Its type keeps it true to the interface; `looseObject` keeps fields that a later handler adds.
+const manifest: v.GenericSchema<unknown, Manifest> = v.looseObject({
+  version: v.literal(MANIFEST_VERSION),
+  id: v.string(),
+  time: v.pipe(v.string(), v.isoTimestamp()),
+  node: v.string(),
+  crash,
+  process: v.nullable(process),
+  processGone: v.exactOptional(v.string()),
+  workload,
+  outcome: v.picklist(['full', 'record']),
+  reason: v.nullable(v.picklist(Object.keys(REASONS) as RefusalReason[])),
+  reasonText: v.nullable(v.string()),
+  core: v.nullable(core),
+  size: v.looseObject({ bytesExpected: v.nullable(count) }),
+  kit: v.nullable(v.looseObject({ key: v.literal('kit.tar.zst'), bytes: count })),
+  durations: v.record(v.string(), v.number()),
+  warnings: v.array(v.string()),
+  handler: v.looseObject({ version: v.string() }),
+})
+
+const versioned = v.looseObject({ version: v.pipe(v.number(), v.integer(), v.minValue(1)) })
+
+function parseJson(bytes: Uint8Array, key: string): unknown {
+  try {
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
+  } catch (cause) {
+    throw new CoreliftError('E_MANIFEST', `${key} is no JSON`, {
+      hint: 'it was cut or replaced in the store',
+      cause,
+    })
+  }
+}
+
+/**
+ * Reads a manifest; fields that it has beyond the specification are kept.
+ * @param key - What errors call it.
+ * @throws CoreliftError `E_MANIFEST` for anything that is none, and for one of a newer version.
+ */
+export function decodeManifest(bytes: Uint8Array, key = 'the manifest'): Manifest {
+  const json = parseJson(bytes, key)
+  if (v.is(versioned, json) && json.version > MANIFEST_VERSION) {
+    throw new CoreliftError('E_MANIFEST', `${key} has version ${json.version}, newer than this corelift`, {
+      hint: `this corelift reads version ${MANIFEST_VERSION}: use a newer one`,
+    })
+  }
+  const result = v.safeParse(manifest, json, { abortEarly: true })
+  if (result.success) return result.output
+  const [issue] = result.issues
+  const path = v.getDotPath(issue)
+  throw new CoreliftError('E_MANIFEST', `${key} is not as specified: ${path ?? 'whole'}: ${issue.message}`, {
+    hint: 'docs/format.md specifies it; another program may have written it',
+  })
+}

@@ -1,0 +1,31 @@
+// Cgroups that the lab's containers leave behind: removed when empty, in every hierarchy, as they were found before.
+import { existsSync, readFileSync, rmdirSync } from 'node:fs'
+import path from 'node:path'
+
+/** Where the hierarchies are mounted, v1 and v2: proc(5), /proc/<pid>/mountinfo. */
+function hierarchies(): string[] {
+  return readFileSync('/proc/self/mountinfo', 'utf8')
+    .split('\n')
+    .filter(line => / - cgroup2? /.test(line))
+    .map(line => line.split(' ')[4] ?? '')
+}
+
+/**
+ * Notes which cgroups are missing.
+ * @param names - Paths below the hierarchies' roots, parents first.
+ * @returns A function that removes those that have come since. One that is in use stays.
+ */
+export function rememberCgroups(names: readonly string[]): () => void {
+  const directories = hierarchies().flatMap(root => names.map(name => path.join(root, name)))
+  const missing = directories.filter(directory => !existsSync(directory))
+  return () => {
+    for (const directory of missing.reverse()) {
+      try {
+        rmdirSync(directory)
+      } catch (error) {
+        const code = (error as NodeJS.ErrnoException).code
+        if (code !== 'ENOENT' && code !== 'EBUSY' && code !== 'ENOTEMPTY') throw error
+      }
+    }
+  }
+}

@@ -1,0 +1,16 @@
+import t from 'tap'
+import { openS3Store } from '../../src/store/s3.ts'
+import { startEmbeddedS3 } from '../lab/s3-embedded.ts'
+import { testStoreContract } from './contract.ts'
+import { s3Options, writeCredentials } from './s3-options.ts'
+
+t.test('the embedded S3 server', async t => {
+  const server = await startEmbeddedS3()
+  t.teardown(() => server.stop())
+  const options = s3Options(server, writeCredentials(t, server))
+  let count = 0
+  await testStoreContract(t, {
+    open: () => openS3Store({ ...options, prefix: `cluster/${count++}` }),
+    openAbsent: () => openS3Store({ ...options, bucket: 'no-such-bucket' }),
+  })
+})
