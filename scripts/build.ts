@@ -21,14 +21,30 @@ function run(command: string, args: readonly string[]): void {
 /** Sources and flags follow zstd-napi's binding.gyp and deps/zstd.gyp, without node-gyp's download of headers. */
 function compileJobs(): { source: string; command: string; flags: string[] }[] {
   const gyp = readFileSync(join(napi, 'deps', 'zstd.gyp'), 'utf8')
-  const cSources = new Set([...gyp.matchAll(/'zstd\/lib\/(\w+\/\w+\.[cS])'/g)].map(match => join(zstd, match[1]!)))
+  const cSources = new Set(
+    [...gyp.matchAll(/'zstd\/lib\/(\w+\/\w+\.[cS])'/g)].map(match => join(zstd, match[1]!)),
+  )
   const ccSources = [...readFileSync(join(napi, 'binding.gyp'), 'utf8').matchAll(/'(src\/\w+\.cc)'/g)]
-  const common = ['-O3', '-fPIC', '-fvisibility=hidden', '-ffunction-sections', '-fdata-sections', '-D_FORTIFY_SOURCE=2']
+  const common = [
+    '-O3',
+    '-fPIC',
+    '-fvisibility=hidden',
+    '-ffunction-sections',
+    '-fdata-sections',
+    '-D_FORTIFY_SOURCE=2',
+  ]
   return [
     ...[...cSources, join(root, 'native', 'dl-find-object.c')].map(source => ({
       source,
       command: 'gcc',
-      flags: [...common, '-DXXH_NAMESPACE=ZSTD_', '-DZSTDERRORLIB_VISIBLE=', '-DZSTDLIB_VISIBLE=', '-DZSTD_MULTITHREAD', '-DZSTD_NO_TRACE'],
+      flags: [
+        ...common,
+        '-DXXH_NAMESPACE=ZSTD_',
+        '-DZSTDERRORLIB_VISIBLE=',
+        '-DZSTDLIB_VISIBLE=',
+        '-DZSTD_MULTITHREAD',
+        '-DZSTD_NO_TRACE',
+      ],
     })),
     ...ccSources.map(match => ({
       source: join(napi, match[1]!),
@@ -50,12 +66,26 @@ function compileJobs(): { source: string; command: string; flags: string[] }[] {
 }
 
 /** libstdc++ and libgcc go in: the host need only have glibc (native/dl-find-object.c says which). */
-const LINK = ['-shared', '-static-libstdc++', '-static-libgcc', '-Wl,--exclude-libs,ALL', '-Wl,--gc-sections', '-Wl,--as-needed', '-Wl,-z,noexecstack,-z,relro,-z,now', '-s']
+const LINK = [
+  '-shared',
+  '-static-libstdc++',
+  '-static-libgcc',
+  '-Wl,--exclude-libs,ALL',
+  '-Wl,--gc-sections',
+  '-Wl,--as-needed',
+  '-Wl,-z,noexecstack,-z,relro,-z,now',
+  '-s',
+]
 
 async function buildAddon(): Promise<string> {
   const addon = join(build, 'zstd.node')
   const jobs = compileJobs()
-  const stamp = createHash('sha256').update(JSON.stringify([jobs.map(job => [job.source.slice(root.length), job.flags.map(flag => flag.replace(root, ''))]), LINK]))
+  const stamp = createHash('sha256').update(
+    JSON.stringify([
+      jobs.map(job => [job.source.slice(root.length), job.flags.map(flag => flag.replace(root, ''))]),
+      LINK,
+    ]),
+  )
   for (const { source } of jobs) stamp.update(readFileSync(source))
   const digest = stamp.digest('hex')
   const stampFile = `${addon}.stamp`
@@ -66,7 +96,9 @@ async function buildAddon(): Promise<string> {
   const worker = async (): Promise<void> => {
     for (let job = queue.shift(); job; job = queue.shift()) {
       const output = join(objects, `${basename(job.source)}.o`)
-      const child = Bun.spawn([job.command, ...job.flags, '-c', job.source, '-o', output], { stdio: ['ignore', 'inherit', 'inherit'] })
+      const child = Bun.spawn([job.command, ...job.flags, '-c', job.source, '-o', output], {
+        stdio: ['ignore', 'inherit', 'inherit'],
+      })
       if ((await child.exited) !== 0) throw new Error(`${job.command}: ${job.source} does not compile`)
     }
   }
@@ -91,12 +123,21 @@ await buildAddon()
 mkdirSync(join(root, 'dist'), { recursive: true })
 const result = await Bun.build({
   entrypoints: [join(root, 'src', 'main.ts')],
-  compile: { target: 'bun-linux-x64', outfile: join(root, 'dist', 'corelift.new'), autoloadDotenv: false, autoloadBunfig: false },
+  compile: {
+    target: 'bun-linux-x64',
+    outfile: join(root, 'dist', 'corelift.new'),
+    autoloadDotenv: false,
+    autoloadBunfig: false,
+  },
   minify: true,
   bytecode: true,
   format: 'esm',
   plugins: [withoutSsh],
-  define: { CORELIFT_VERSION: JSON.stringify((JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string }).version) },
+  define: {
+    CORELIFT_VERSION: JSON.stringify(
+      (JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string }).version,
+    ),
+  },
 })
 if (!result.success) throw new AggregateError(result.logs, 'bun build failed')
 renameSync(join(root, 'dist', 'corelift.new'), join(root, 'dist', 'corelift'))

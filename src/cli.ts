@@ -196,7 +196,7 @@ async function report(error: unknown, argv: readonly string[], io: Io): Promise<
 /** Rejects some time after an interruption: for commands that hang in a request, which nothing else ends. */
 function interruption({ interrupted }: Io): Promise<never> {
   return new Promise((_, reject) => {
-    const give = () => void setTimeout(() => reject(interrupted.reason), CLEANUP_MS).unref()
+    const give = () => void setTimeout(() => reject(interrupted.reason), CLEANUP_MS)
     interrupted.addEventListener('abort', give, { once: true })
   })
 }

@@ -13,7 +13,7 @@ declare const CORELIFT_VERSION: string
 function embeddedZstd(): Zstd {
   const fd = memfdCreate('zstd-napi')
   const bytes = readFileSync(addonFile)
-  for (let written = 0; written < bytes.length; ) written += writeSync(fd, bytes, written)
+  for (let written = 0; written < bytes.length;) written += writeSync(fd, bytes, written)
   return addonZstd(loadAddon(`/proc/self/fd/${fd}`))
 }
 
@@ -31,10 +31,13 @@ const HANDLER_CONFIG = '/etc/corelift/config.toml'
 const beforeRetry = (): void => Bun.gc(true)
 
 async function main(args: readonly string[]): Promise<number> {
-  const isHandler = args[0] === 'handle' && args[1] !== '--help'
-  if (!isHandler) return 1
+  if (args[0] === 'handle' && !args.includes('--help')) return await kernelEntry(args.slice(1))
+  return await peoplesEntry(args)
+}
+
+async function kernelEntry(args: readonly string[]): Promise<number> {
   const { handle } = await import('./handle/handle.ts')
-  return await handle(args.slice(1), {
+  return await handle(args, {
     os: libcOs,
     version: CORELIFT_VERSION,
     zstd,
@@ -45,4 +48,23 @@ async function main(args: readonly string[]): Promise<number> {
   })
 }
 
-process.exitCode = await main(process.argv.slice(2))
+async function peoplesEntry(args: readonly string[]): Promise<number> {
+  const { runCli } = await import('./cli.ts')
+  const interrupted = new AbortController()
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => interrupted.abort())
+  const { stdout, stderr, env } = process
+  return await runCli(
+    args,
+    { stdout, stderr, env, interrupted: interrupted.signal },
+    {
+      version: CORELIFT_VERSION,
+      loadConfig,
+      openStore: (config, hooks) => openStore(config, { beforeRetry, ...hooks }),
+      decompressor: () => zstd('addon').decompressor(),
+      now: () => new Date(),
+    },
+  )
+}
+
+// Not process.exitCode: a runtime that hangs in a socket must not keep the handler.
+process.exit(await main(process.argv.slice(2)))

@@ -29,9 +29,14 @@ function printableBytes(bytes: Uint8Array, lengthMax: number): string {
   if (text !== undefined) return printable(text, lengthMax)
   // Byte by byte: whatever is part of valid UTF-8 keeps its character.
   let result = ''
-  for (let at = 0; at < bytes.length && result.length <= lengthMax; ) {
-    const length = [1, 2, 3, 4].find(n => decodeUtf8(bytes.subarray(at, at + n)) !== undefined && at + n <= bytes.length)
-    result += length === undefined ? `\\x${bytes[at]!.toString(16).padStart(2, '0')}` : printable(decodeUtf8(bytes.subarray(at, at + length))!)
+  for (let at = 0; at < bytes.length && result.length <= lengthMax;) {
+    const length = [1, 2, 3, 4].find(
+      n => decodeUtf8(bytes.subarray(at, at + n)) !== undefined && at + n <= bytes.length,
+    )
+    result +=
+      length === undefined
+        ? `\\x${bytes[at]!.toString(16).padStart(2, '0')}`
+        : printable(decodeUtf8(bytes.subarray(at, at + length))!)
     at += length ?? 1
   }
   return result.length > lengthMax ? `${result.slice(0, lengthMax)}…` : result

@@ -79,19 +79,24 @@ export async function copyCore(
   onProgress: (bytes: number) => void,
   interrupted: AbortSignal,
 ): Promise<void> {
+  let interrupt: () => void = () => undefined
   const interruption = new Promise<never>((_, reject) => {
-    interrupted.addEventListener('abort', () => reject(interrupted.reason), { once: true })
+    interrupt = () => reject(interrupted.reason)
   })
   interruption.catch(() => undefined)
+  interrupted.addEventListener('abort', interrupt)
   const frames = readCore(store, coreKey(crash.prefix), core, decompressor)
-  let bytes = 0
-  for (;;) {
-    interrupted.throwIfAborted()
-    const next = await Promise.race([frames.next(), interruption])
-    if (next.done === true) return
-    await sink.write(next.value)
-    bytes += next.value.length
-    onProgress(bytes)
+  try {
+    for (let bytes = 0; ;) {
+      interrupted.throwIfAborted()
+      const next = await Promise.race([frames.next(), interruption])
+      if (next.done === true) return
+      await sink.write(next.value)
+      bytes += next.value.length
+      onProgress(bytes)
+    }
+  } finally {
+    interrupted.removeEventListener('abort', interrupt)
   }
 }
 

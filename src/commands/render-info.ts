@@ -9,13 +9,14 @@ import type { Colors } from './terminal.ts'
 
 type Field = readonly [label: string, value: string | number | undefined | null]
 
-function renderFields(fields: readonly Field[], colors: Colors): string {
-  const known = fields.filter(([, value]) => value !== undefined && value !== null && value !== '')
-  const width = Math.max(0, ...known.map(([label]) => label.length))
+function renderSections(sections: readonly (readonly Field[])[], colors: Colors): string {
+  const isKnown = ([, value]: Field) => value !== undefined && value !== null && value !== ''
+  const known = sections.map(fields => fields.filter(isKnown)).filter(fields => fields.length > 0)
+  const width = Math.max(0, ...known.flat().map(([label]) => label.length))
   // Everything goes through here, so nothing reaches the terminal as a workload spelled it.
   const line = ([label, value]: Field) =>
     `${colors.dim(label.padStart(width))}  ${printable(String(value), Infinity)}\n`
-  return known.map(line).join('')
+  return known.map(fields => fields.map(line).join('')).join('\n')
 }
 
 function workloadFields(workload: Workload): Field[] {
@@ -110,17 +111,14 @@ function renderManifest(manifest: Manifest, colors: Colors): string {
     ['dumpable', crash.dumpable === 1 ? undefined : `${crash.dumpable} (restricted)`],
     ['pidfd', crash.pidfd],
   ]
-  const sections = [
+  const sections: Field[][] = [
     crashFields,
     workloadFields(workload),
-    process === null ? [['process', manifest.processGone ?? 'gone'] as const] : processFields(process),
+    process === null ? [['process', manifest.processGone ?? 'gone']] : processFields(process),
     outcomeFields(manifest),
     sourceFields(workload),
   ]
-  return sections
-    .map(fields => renderFields(fields, colors))
-    .filter(section => section !== '')
-    .join('\n')
+  return renderSections(sections, colors)
 }
 
 function renderUnfinished(crash: UnfinishedCrash, colors: Colors): string {
@@ -132,7 +130,7 @@ function renderUnfinished(crash: UnfinishedCrash, colors: Colors): string {
     ['outcome', 'unfinished: no manifest; the core is still being uploaded, or its handler died'],
     ...objects.map(([name, bytes]): Field => ['object', `${name} (${renderBytes(bytes)})`]),
   ]
-  return renderFields(fields, colors)
+  return renderSections([fields], colors)
 }
 
 /** @returns A crash's record, one section for each subject. */

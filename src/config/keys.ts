@@ -93,15 +93,15 @@ export function tomlValue(key: ConfigKey, value: Exclude<ConfigValue, undefined>
   return typeof value === 'string' ? quoteText(value) : String(value)
 }
 
-/** A text in quotes: valid TOML and JSON, and harmless to a terminal or a log. */
+/** A text in quotes: valid TOML, and harmless to a terminal or a log. */
 export function quoteText(text: string): string {
   return escapeInvisible(JSON.stringify(text))
 }
 
-/** Escapes every control, separator and direction character: one line stays one line, and reads as it is. */
+/** Escapes every control, separator and format character: one line stays one line, and reads as it is. */
 export function escapeInvisible(text: string): string {
-  return text.replace(
-    /[\u0000-\u001f\u007f-\u009f\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g,
-    character => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  )
+  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, character => {
+    const hex = character.codePointAt(0)!.toString(16)
+    return hex.length > 4 ? `\\U${hex.padStart(8, '0')}` : `\\u${hex.padStart(4, '0')}`
+  })
 }

@@ -44,7 +44,7 @@ export const MIB = 1024 * KIB
 export const GIB = 1024 * MIB
 export const TIB = 1024 * GIB
 
-const absolutePath = { pattern: /^\/[^\0]*$/, words: 'an absolute path' }
+const absolutePath = { pattern: /^\/\P{Cc}*$/u, words: 'an absolute path' }
 const httpUrl = { pattern: /^https?:\/\/[^/\s]+\/?$/, words: 'http://HOST[:PORT] or https://HOST[:PORT]' }
 
 export const CONFIG_TABLE = {
@@ -54,7 +54,7 @@ export const CONFIG_TABLE = {
       default: undefined,
       example: 's3://my-bucket/my-cluster',
       form: {
-        pattern: /^(s3:\/\/[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](\/[A-Za-z0-9!_.*'()=/-]*)?|file:\/\/\/[^\0]*)$/,
+        pattern: /^(s3:\/\/[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](\/[A-Za-z0-9!_.*'()=/-]*)?|file:\/\/\/\P{Cc}*)$/u,
         words: 's3://BUCKET[/PREFIX] or file:///DIRECTORY',
       },
       text: 'Where crashes go. The prefix names the cluster. A directory belongs on a big disk that is not the root file system.',

@@ -211,11 +211,11 @@ function measureSegments(view: DataView, programHeadersAt: number, segments: num
     const at = programHeadersAt + index * PROGRAM_HEADER_BYTES
     const offset = readU64(view, at + 8)
     const bytes = readU64(view, at + 32)
-    if (!Number.isSafeInteger(offset + bytes)) return invalid(`segment ${index} ends beyond 2^53 bytes`)
     bytesExpected = Math.max(bytesExpected, offset + bytes)
     if (view.getUint32(at, true) === PT_NOTE) notes ??= placeNotes(offset, bytes, programHeadersEnd)
   }
-  if (!Number.isSafeInteger(bytesExpected)) return invalid('the section headers end beyond 2^53 bytes')
+  if (!Number.isSafeInteger(bytesExpected))
+    return invalid('a segment or the section headers end beyond 2^53 bytes')
   notes ??= { at: programHeadersEnd, bytes: 0, behind: false }
   if (notes.at < programHeadersEnd) return invalid(`notes at ${notes.at}, within the program headers`)
   return { state: 'found', programHeadersAt, segments, notes, bytesExpected }

@@ -119,11 +119,18 @@ interface Refusal {
 }
 type Admitted = { readonly refusal: Refusal } | { readonly refusal: undefined; readonly slot: Slot }
 
-async function admitCore({ scan }: HeadReading, crash: CrashFacts, config: Config, os: Os): Promise<Admitted> {
+async function admitCore(
+  { scan }: HeadReading,
+  crash: CrashFacts,
+  config: Config,
+  os: Os,
+): Promise<Admitted> {
   if (scan.state === 'refused') return { refusal: { reason: scan.reason, text: scan.detail } }
   try {
     const admission = await admit({ bytesExpected: scan.head.bytesExpected, crash, config, os })
-    return admission.verdict === 'full' ? { refusal: undefined, slot: admission.slot } : { refusal: admission }
+    return admission.verdict === 'full'
+      ? { refusal: undefined, slot: admission.slot }
+      : { refusal: admission }
   } catch (error) {
     // Without slots nothing bounds the node's load: the record is kept, the core is not.
     return { refusal: { reason: 'slots', text: (error as Error).message } }

@@ -33,17 +33,25 @@ function* kitEntries(process: ProcessFacts): Generator<[name: string, content: U
   if (process.containerCmdline) yield ['proc/container-cmdline', process.containerCmdline]
   if (process.openFiles.length > 0) yield ['proc/open-files', openFilesText(process)]
   if (process.environ.length > 0)
-    yield ['proc/environ', joinNul(process.environ.map(([name, value]) => Buffer.concat([Buffer.from(`${name}=`), value])))]
+    yield [
+      'proc/environ',
+      joinNul(process.environ.map(([name, value]) => Buffer.concat([Buffer.from(`${name}=`), value]))),
+    ]
   if (process.cut.length > 0) yield ['cut', Buffer.from(process.cut.map(name => `${name}\n`).join(''))]
 }
 
 /** As systemd-coredump's COREDUMP_OPEN_FDS: `fd:target`, the lines of fdinfo, an empty line. */
 function openFilesText(process: ProcessFacts): Uint8Array {
   return Buffer.concat(
-    process.openFiles.flatMap(({ fd, target, info }) => [Buffer.from(`${fd}:`), target, Buffer.from('\n'), info, Buffer.from('\n')]),
+    process.openFiles.flatMap(({ fd, target, info }) => [
+      Buffer.from(`${fd}:`),
+      target,
+      Buffer.from('\n'),
+      info,
+      Buffer.from('\n'),
+    ]),
   )
 }
 
 const joinNul = (parts: readonly Uint8Array[]): Uint8Array =>
   Buffer.concat(parts.flatMap(part => [part, Buffer.of(0)]))
-

@@ -17,6 +17,7 @@ export function lowerPriority(config: Config['handler']): string[] {
   attempt('oom_score_adj', () => writeFileSync('/proc/self/oom_score_adj', String(config.oomScoreAdj)))
   const cgroup = config.cgroup
   // "0" is the writing process: cgroups(7), cgroup.procs.
-  if (cgroup !== undefined) attempt('cgroup', () => writeFileSync(`${cgroup}/cgroup.procs`, '0', { flag: 'r+' }))
+  if (cgroup !== undefined)
+    attempt('cgroup', () => writeFileSync(`${cgroup}/cgroup.procs`, '0', { flag: 'r+' }))
   return problems
 }

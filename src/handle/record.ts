@@ -5,7 +5,13 @@ import { LOG_LEVEL, type LogLevel } from '../kernel/kmsg.ts'
 import { type ProcessFacts, type ProcessReading, splitNul } from '../kernel/procfs.ts'
 import { printable } from '../printable.ts'
 import { signalName } from '../signals.ts'
-import { MANIFEST_VERSION, type Manifest, type ManifestCore, type ManifestProcess, manifestText } from '../store/manifest.ts'
+import {
+  MANIFEST_VERSION,
+  type Manifest,
+  type ManifestCore,
+  type ManifestProcess,
+  manifestText,
+} from '../store/manifest.ts'
 import type { Place } from '../workload/place.ts'
 
 /** What the handler found out, step by step. */
@@ -76,7 +82,9 @@ function manifestProcess(process: ProcessFacts): ManifestProcess {
   const cwd = text('cwd', process.links.cwd)
   const root = text('root', process.links.root)
   const cgroup = text('cgroup', process.files.cgroup)
-  const environ = Object.fromEntries(process.environ.map(([name, value]) => [name, text(`environ.${name}`, value)]))
+  const environ = Object.fromEntries(
+    process.environ.map(([name, value]) => [name, text(`environ.${name}`, value)]),
+  )
   return {
     comm,
     exe,
@@ -121,12 +129,18 @@ export function logLine(record: CrashRecord): { level: LogLevel; line: string } 
   const { crash, place, core, refusal } = record
   const who = `${describeCrash(crash, commOf(record.reading))} in ${printable(place.namespace)}/${printable(place.pod)}`
   if (core === null) {
-    return { level: LOG_LEVEL.warning, line: `${who}: record only (${refusal?.reason}: ${printable(refusal?.text ?? '')}), id ${record.id}` }
+    return {
+      level: LOG_LEVEL.warning,
+      line: `${who}: record only (${refusal?.reason}: ${printable(refusal?.text ?? '')}), id ${record.id}`,
+    }
   }
   const sizes = `${core.bytesReceived} bytes as ${core.bytesStored}`
   return core.complete
     ? { level: LOG_LEVEL.notice, line: `${who}: core stored, ${sizes}, id ${record.id}` }
-    : { level: LOG_LEVEL.warning, line: `${who}: incomplete core stored, ${sizes} of ${core.bytesExpected} expected, id ${record.id}` }
+    : {
+        level: LOG_LEVEL.warning,
+        line: `${who}: incomplete core stored, ${sizes} of ${core.bytesExpected} expected, id ${record.id}`,
+      }
 }
 
 /** `crash of pid 4711 (nginx) by SIGSEGV`. */

@@ -28,9 +28,13 @@ const PATTERN_BYTES_MAX = 127
 export function corePattern(command: readonly string[]): string {
   const pattern = `|${[...command, ...CORE_PATTERN.map(([, specifier]) => specifier)].join(' ')}`
   if (Buffer.byteLength(pattern) > PATTERN_BYTES_MAX || command.some(word => /[\s%]/.test(word)))
-    throw new CoreliftError('E_USAGE', `a core_pattern of more than ${PATTERN_BYTES_MAX} bytes, or with a blank or % in a path`, {
-      hint: 'put the binary and its configuration at a shorter path',
-    })
+    throw new CoreliftError(
+      'E_USAGE',
+      `a core_pattern of more than ${PATTERN_BYTES_MAX} bytes, or with a blank or % in a path`,
+      {
+        hint: 'put the binary and its configuration at a shorter path',
+      },
+    )
   return pattern
 }
 
@@ -65,7 +69,8 @@ export function parseSpecifiers(args: readonly string[]): CrashFacts {
   const integer = (name: keyof typeof RANGES): number => {
     const [min, max] = RANGES[name]
     const value = /^\d{1,12}$/.test(text(name)) ? Number(text(name)) : NaN
-    if (!(value >= min && value <= max)) problems.push(`${name} ${quoted(text(name))} is not within ${min}…${max}`)
+    if (!(value >= min && value <= max))
+      problems.push(`${name} ${quoted(text(name))} is not within ${min}…${max}`)
     return value
   }
   const facts: CrashFacts = {

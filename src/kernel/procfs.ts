@@ -76,10 +76,15 @@ export function readProcess(
   if (before === 'other-process')
     return { state: 'refused', pidfd: before, detail: `pid ${crash.pid} is not the process that crashed` }
   const startTime = readStat(crash.pid)?.startTimeTicks
-  if (startTime === undefined) return { state: 'refused', pidfd: before, detail: `no process has pid ${crash.pid}` }
+  if (startTime === undefined)
+    return { state: 'refused', pidfd: before, detail: `no process has pid ${crash.pid}` }
   const process = readFacts(crash, environNames)
   const after = checkPidfd(crash.pid, crash.pidfd)
-  if (after !== before || readStat(crash.pid)?.startTimeTicks !== startTime || process.stat?.startTimeTicks !== startTime)
+  if (
+    after !== before ||
+    readStat(crash.pid)?.startTimeTicks !== startTime ||
+    process.stat?.startTimeTicks !== startTime
+  )
     return { state: 'refused', pidfd: after, detail: `process ${crash.pid} ended while /proc was read` }
   return { state: 'read', pidfd: after, process }
 }
@@ -122,7 +127,8 @@ export function parseStat(stat: HostileBytes): ProcessStat | undefined {
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
   // proc(5) counts from 1 and the state, the third, is fields[0]: ppid is 4, num_threads 20, starttime 22.
   const [ppid, threads, start] = [fields[1], fields[17], fields[19]]
-  if (!/^\d+$/.test(ppid ?? '') || !/^\d+$/.test(threads ?? '') || !/^\d+$/.test(start ?? '')) return undefined
+  if (!/^\d+$/.test(ppid ?? '') || !/^\d+$/.test(threads ?? '') || !/^\d+$/.test(start ?? ''))
+    return undefined
   return { ppid: Number(ppid), threads: Number(threads), startTimeTicks: BigInt(start!) }
 }
 
@@ -158,8 +164,7 @@ function readBounded(path: string, bytesMax: number): Buffer | undefined {
       const bytes = readSync(fd, buffer, filled, buffer.length - filled, null)
       filled += bytes
       if (bytes === 0 || filled === bytesMax) return buffer.subarray(0, filled)
-      if (filled === buffer.length)
-        buffer = Buffer.concat([buffer], Math.min(bytesMax, buffer.length * 2)) // procfs tells no size beforehand
+      if (filled === buffer.length) buffer = Buffer.concat([buffer], Math.min(bytesMax, buffer.length * 2)) // procfs tells no size beforehand
     }
   } catch {
     return undefined
@@ -206,7 +211,8 @@ function readEnviron(proc: string, names: readonly string[]): [string, HostileBy
 
 /** As systemd-coredump's COREDUMP_CONTAINER_CMDLINE: up the parents, within the crasher's own pid namespace. */
 function readContainerCmdline(pid: number): HostileBytes | undefined {
-  const namespaceOf = (of: number | 'self'): string => readLink(`/proc/${of}/ns/pid`)?.toString('latin1') ?? ''
+  const namespaceOf = (of: number | 'self'): string =>
+    readLink(`/proc/${of}/ns/pid`)?.toString('latin1') ?? ''
   const namespace = namespaceOf(pid)
   if (namespace === '' || namespace === namespaceOf('self')) return undefined
   let first = pid

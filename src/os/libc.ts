@@ -84,7 +84,14 @@ export const libcOs: Os = {
     const path = cString(socketPath)
     if (path.length > address.length - 2) return false
     address.set(path, 2)
-    const sent = libc.sendto(fd, ptr(payload), payload.length, MSG_DONTWAIT_NOSIGNAL, ptr(address), 2 + path.length)
+    const sent = libc.sendto(
+      fd,
+      ptr(payload),
+      payload.length,
+      MSG_DONTWAIT_NOSIGNAL,
+      ptr(address),
+      2 + path.length,
+    )
     libc.close(fd)
     return Number(sent) === payload.length
   },

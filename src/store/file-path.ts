@@ -3,7 +3,7 @@
 
 import { join } from 'node:path'
 import { CoreliftError } from '../errors.ts'
-import { printable } from './printable.ts'
+import { printable } from '../printable.ts'
 
 /** Directory of files that are no objects yet. No crash, index or build id begins with a dot. */
 export const INCOMING = '.incoming'

@@ -7,10 +7,10 @@ import { mkdir, open, rename, rm, stat } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { CoreliftError } from '../errors.ts'
+import { printable } from '../printable.ts'
 import { isAbsence, translateFileError } from './file-errors.ts'
 import { listKeys } from './file-list.ts'
 import { INCOMING, pathOfKey } from './file-path.ts'
-import { printable } from './printable.ts'
 import type { ListOptions, ListPage, PartReceipt, Store, Upload } from './store.ts'
 
 export interface FileStoreOptions {

@@ -4,7 +4,7 @@
 
 import { CoreliftError } from '../errors.ts'
 import type { ErrorCode } from '../errors.ts'
-import { printable } from './printable.ts'
+import { printable } from '../printable.ts'
 
 interface Translation {
   readonly code: ErrorCode

@@ -4,16 +4,13 @@
 import { constants } from 'node:fs'
 import { lstat, open, readdir } from 'node:fs/promises'
 import path from 'node:path'
-import { MIB } from '../config/table.ts'
-import { checkNames, podAnswer, SANDBOX_CONTAINER } from './source.ts'
+import { ANSWER_BYTES_MAX, checkNames, podAnswer, SANDBOX_CONTAINER } from './source.ts'
 import type { Source, SourceAnswer } from './source.ts'
 
 /** The v2 runtime plugin's directory: <state>/io.containerd.runtime.v2.task/<namespace>/<id>, in containerd 1.3 to 2. */
 const TASKS = 'io.containerd.runtime.v2.task'
 /** containerd's namespace of all that came through the CRI. */
 const CRI_NAMESPACE = 'k8s.io'
-/** A pod's config.json is about 10 KiB; with thousands of mounts and variables it stays below this. */
-const CONFIG_BYTES_MAX = 4 * MIB
 
 /** Names a container from containerd's state directory. */
 export const containerdBundle: Source = {
@@ -59,10 +56,10 @@ async function readConfig(bundle: string): Promise<{ json: string } | { detail: 
     const stat = await file.stat()
     if (!stat.isFile()) return { detail: "the bundle's config.json is no regular file" }
     // One byte more than is allowed, so that a file that grows meanwhile is noticed as well.
-    const buffer = Buffer.alloc(Math.min(stat.size, CONFIG_BYTES_MAX) + 1)
+    const buffer = Buffer.alloc(Math.min(stat.size, ANSWER_BYTES_MAX) + 1)
     const { bytesRead } = await file.read(buffer, 0, buffer.length, 0)
-    if (bytesRead > CONFIG_BYTES_MAX)
-      return { detail: `the bundle's config.json is over ${CONFIG_BYTES_MAX} bytes` }
+    if (bytesRead > ANSWER_BYTES_MAX)
+      return { detail: `the bundle's config.json is over ${ANSWER_BYTES_MAX} bytes` }
     return { json: buffer.toString('utf8', 0, bytesRead) }
   } catch (error) {
     if (isAbsent(error)) return undefined

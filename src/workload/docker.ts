@@ -2,13 +2,8 @@
 // there (cri-dockerd); a container without them is a plain one.
 import { stat } from 'node:fs/promises'
 import type { IncomingMessage } from 'node:http'
-import { addAbortSignal } from 'node:stream'
-import { MIB } from '../config/table.ts'
-import { checkNames, podAnswer } from './source.ts'
+import { ANSWER_BYTES_MAX, checkNames, podAnswer } from './source.ts'
 import type { Source, SourceAnswer } from './source.ts'
-
-/** An answer is about 10 KiB. What is longer is no answer of the engine, and must not fill the handler's memory. */
-const ANSWER_BYTES_MAX = 4 * MIB
 
 /** Every status is an answer: of one that it takes for an error, docker-modem collects the body, whatever its length. */
 const EVERY_STATUS = Array.from({ length: 1000 }, () => true)
@@ -60,12 +55,12 @@ async function inspect(socketPath: string, containerId: string, signal: AbortSig
       abortSignal: signal,
       statusCodes: EVERY_STATUS,
     }
-    modem.dial(request, (error: unknown, result: unknown) => {
-      if (error) reject(error instanceof Error ? error : new Error(String(error)))
+    modem.dial(request, (error: Error | null, result: unknown) => {
+      if (error) reject(error)
       else resolve(result as IncomingMessage)
     })
   })
-  return { status: response.statusCode, body: await readBody(addAbortSignal(signal, response)) }
+  return { status: response.statusCode, body: await readBody(response) }
 }
 
 async function readBody(response: IncomingMessage): Promise<Buffer> {

@@ -25,11 +25,10 @@ export function placeOf(workload: Workload, node: string): Place {
       return { namespace: '_container', pod: workload.container, container: workload.container }
     case 'host':
       return { namespace: '_host', pod: node, container: workload.unit ?? '-' }
-    case 'unknown':
-      return {
-        namespace: '_unknown',
-        pod: workload.podUid ?? workload.containerId?.slice(0, SHORT_ID_DIGITS) ?? node,
-        container: '-',
-      }
+  }
+  return {
+    namespace: '_unknown',
+    pod: workload.podUid ?? workload.containerId?.slice(0, SHORT_ID_DIGITS) ?? node,
+    container: '-',
   }
 }

@@ -34,6 +34,12 @@ export interface Source {
   ask(containerId: string, config: WorkloadConfig, signal: AbortSignal): Promise<SourceAnswer>
 }
 
+/**
+ * Most that is read of a source's answer. One is about 10 KiB, with thousands of mounts and variables still below
+ * this; what is longer is no answer, and must not fill the handler's memory.
+ */
+export const ANSWER_BYTES_MAX = 4 * 1024 * 1024
+
 const DNS_LABEL = '[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?'
 
 /**

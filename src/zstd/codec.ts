@@ -90,7 +90,7 @@ class AddonCompressor implements FrameCompressor {
   }
 
   async write(input: Uint8Array, sink: Sink): Promise<void> {
-    for (let rest = input; rest.length > 0; ) {
+    for (let rest = input; rest.length > 0;) {
       const [, produced, consumed] = this.#context.compressStream2(
         this.#output,
         rest,
@@ -102,7 +102,7 @@ class AddonCompressor implements FrameCompressor {
   }
 
   async end(sink: Sink): Promise<void> {
-    for (let left = 1; left !== 0; ) {
+    for (let left = 1; left !== 0;) {
       const result = this.#context.compressStream2(this.#output, NOTHING, this.#addon.EndDirective.end)
       left = result[0]
       if (result[1] > 0) await sink(this.#output.subarray(0, result[1]))
@@ -134,7 +134,8 @@ export function runtimeZstd(): Zstd {
     decompressor: () => ({
       frame(stored, bytes) {
         const output = zstdDecompressSync(stored)
-        if (output.length !== bytes) throw new Error(`frame of ${output.length} bytes where ${bytes} were expected`)
+        if (output.length !== bytes)
+          throw new Error(`frame of ${output.length} bytes where ${bytes} were expected`)
         return output
       },
     }),

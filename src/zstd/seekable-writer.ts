@@ -20,7 +20,7 @@ export class SeekableWriter {
 
   /** `input` may be reused once the promise is fulfilled. */
   async write(input: Uint8Array): Promise<void> {
-    for (let rest = input; rest.length > 0; ) {
+    for (let rest = input; rest.length > 0;) {
       const taken = rest.subarray(0, this.#compressor.frameBytes - this.#frameBytes)
       await this.#compressor.write(taken, this.#sink)
       this.#frameBytes += taken.length

@@ -51,9 +51,11 @@ export function decodeSeekTable(tail: Uint8Array): SeekTableRead {
   if (tail.length < FOOTER_BYTES) return { state: 'need', bytes: FOOTER_BYTES }
   const view = new DataView(tail.buffer, tail.byteOffset, tail.byteLength)
   const footer = tail.length - FOOTER_BYTES
-  if (view.getUint32(footer + 5, true) !== SEEKABLE_MAGIC) return { state: 'invalid', detail: 'no seek table at the end' }
+  if (view.getUint32(footer + 5, true) !== SEEKABLE_MAGIC)
+    return { state: 'invalid', detail: 'no seek table at the end' }
   const descriptor = view.getUint8(footer + 4)
-  if ((descriptor & RESERVED_BITS) !== 0) return { state: 'invalid', detail: 'reserved bits set in the seek table' }
+  if ((descriptor & RESERVED_BITS) !== 0)
+    return { state: 'invalid', detail: 'reserved bits set in the seek table' }
   const entryBytes = ENTRY_BYTES + ((descriptor & CHECKSUM_FLAG) === 0 ? 0 : 4)
   const count = view.getUint32(footer, true)
   const content = count * entryBytes + FOOTER_BYTES

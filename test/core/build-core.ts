@@ -94,6 +94,10 @@ export const MALFORMED: Readonly<Record<string, { reason: RefusalReason; bytes: 
   'three bytes': { reason: 'head-truncated', bytes: () => Buffer.from('\x7fEL') },
   'a shell script': { reason: 'not-elf', bytes: () => Buffer.from('#!/bin/sh\n') },
   'a long text': { reason: 'not-elf', bytes: () => Buffer.alloc(100_000, 'no core ') },
+  'a magic that is almost right': {
+    reason: 'not-elf',
+    bytes: () => patched(bytes => bytes.writeUInt8(0x7e, 0)),
+  },
   'an executable': { reason: 'not-elf', bytes: () => patched(bytes => bytes.writeUInt16LE(2, 16)) },
   'a 32-bit core': { reason: 'elf-32bit', bytes: () => patched(bytes => bytes.writeUInt8(1, 4)) },
   'a big-endian core': { reason: 'elf-big-endian', bytes: () => patched(bytes => bytes.writeUInt8(2, 5)) },
@@ -132,12 +136,17 @@ export const MALFORMED: Readonly<Record<string, { reason: RefusalReason; bytes: 
     reason: 'head-invalid',
     bytes: () => patched(bytes => bytes.writeUInt32LE(0xffff_ffff, notesAt())),
   },
+  'uncounted segments that the place of the notes makes few': {
+    reason: 'head-invalid',
+    bytes: () => patched(bytes => bytes.writeUInt16LE(PN_XNUM, 56)),
+  },
   'uncounted segments without notes in front': {
     reason: 'head-invalid',
     bytes: () =>
       patched(bytes => {
         bytes.writeUInt16LE(PN_XNUM, 56)
         bytes.writeUInt32LE(1, segmentAt(0))
+        bytes.writeBigUInt64LE(64n + 70_000n * 56n, segmentAt(0) + 8)
       }),
   },
 }

@@ -85,6 +85,13 @@ for (const [name, { reason, bytes }] of Object.entries(MALFORMED)) {
   })
 }
 
+t.test('a refusal says what contradicts what', async t => {
+  const detail = (name: string) => (readHead(MALFORMED[name]!.bytes()) as HeadRefusal).detail
+  t.match(detail('a shell script'), /begins with the bytes 23212f62/)
+  t.match(detail('notes within the program headers'), /notes at 64, within the program headers/)
+  t.match(detail('a note of size 0xffffffff'), /a note of 4294967315 bytes, \d+ bytes before the end/)
+})
+
 t.test('a stream that ends anywhere in the head is truncated there', async t => {
   const { head } = buildCore()
   for (let length = 1; length < head.length; length += 7) {

@@ -70,11 +70,14 @@ export async function startDocker(t: Test): Promise<DockerEngine> {
 function dockerdCommand(directory: string): string[] {
   return [
     'dockerd',
-    ...['--host', `unix://${directory}/docker.sock`],
-    ...['--data-root', `${directory}/data`],
-    ...['--exec-root', `${directory}/exec`],
-    ...['--pidfile', `${directory}/pid`],
-    ...['--bridge=none', '--iptables=false', '--ip6tables=false', '--ip-forward=false'],
+    `--host=unix://${directory}/docker.sock`,
+    `--data-root=${directory}/data`,
+    `--exec-root=${directory}/exec`,
+    `--pidfile=${directory}/pid`,
+    '--bridge=none',
+    '--iptables=false',
+    '--ip6tables=false',
+    '--ip-forward=false',
     '--default-ulimit=core=-1',
   ]
 }

@@ -1,6 +1,5 @@
 // The real kernel: sets kernel.core_pattern for the length of a test and makes processes crash under it.
-import { type ChildProcess, spawn } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -24,9 +23,15 @@ export interface HeldPattern {
  * @param pipeLimit - kernel.core_pipe_limit meanwhile; more than 0 keeps /proc/<pid> until the handler is done.
  */
 export async function holdPattern(pattern: string, pipeLimit = 64): Promise<HeldPattern> {
-  const holder = spawn(HOLD, [pattern, String(pipeLimit)], { stdio: ['pipe', 'pipe', 'inherit'], detached: true })
+  const holder = spawn(HOLD, [pattern, String(pipeLimit)], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+    detached: true,
+  })
   const exited = once(holder, 'exit')
-  const held = await Promise.race([once(createInterface(holder.stdout), 'line'), exited.then(() => undefined)])
+  const held = await Promise.race([
+    once(createInterface(holder.stdout), 'line'),
+    exited.then(() => undefined),
+  ])
   if (held?.[0] !== 'held') throw new Error(`core_pattern could not be set to ${pattern}`)
   return {
     async release() {
@@ -63,12 +68,12 @@ export function startCrasher(
   return { child, ended }
 }
 
-/** The kernel log's lines from now on: call the result to read them. */
-export function watchKernelLog(): () => string {
-  const seen = kernelLogText().length
-  return () => kernelLogText().slice(seen)
-}
-
-function kernelLogText(): string {
-  return readFileSync('/dev/null', 'utf8')
+/** @returns A function that reads the kernel log's lines since this call. */
+export function watchKernelLog(): () => string[] {
+  const lines = (): string[] => execFileSync('dmesg', { encoding: 'utf8', maxBuffer: 64 << 20 }).split('\n')
+  const last = lines().at(-2) ?? ''
+  return () => {
+    const now = lines()
+    return now.slice(now.lastIndexOf(last) + 1)
+  }
 }

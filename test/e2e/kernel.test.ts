@@ -1,0 +1,230 @@
+// Real crashes through the real kernel, into a store, and back.
+import { readFileSync, readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { holdPattern, noKernelControl, startCrasher, watchKernelLog } from '../lab/kernel.ts'
+import { compileFixture, gdb, makeNode, noBinary, sha256OfFile } from '../lab/node.ts'
+
+const skip = noKernelControl() ?? noBinary() ?? false
+
+t.test(
+  'a crashed C program is stored as the kernel wrote it, and gdb lists its frames',
+  { skip },
+  async t => {
+    const node = makeNode()
+    t.teardown(() => node.remove())
+    const crasher = compileFixture('crasher', node.dir)
+    const logged = watchKernelLog()
+    const held = await holdPattern(node.teePattern)
+    const { pid, signal } = await startCrasher([crasher, '--threads', '3']).ended.finally(() =>
+      held.release(),
+    )
+    const [manifest] = await node.waitForManifests(1)
+
+    t.equal(signal, 'SIGSEGV')
+    t.match(manifest, {
+      outcome: 'full',
+      crash: { pid, signalName: 'SIGSEGV', pidfd: 'verified' },
+      process: { comm: 'crasher', exe: crasher, cmdline: [crasher, '--threads', '3'] },
+      core: { complete: true, codec: 'zstd-napi', threads: 4 },
+    })
+    const core = join(node.dir, 'core')
+    t.match(await node.cli('get', manifest!.id, '-o', core), { code: 0 })
+    t.equal(
+      await sha256OfFile(core),
+      await sha256OfFile(node.teeFile),
+      'the bytes are those that the kernel sent',
+    )
+    t.match(gdb(crasher, core, 'bt'), /crash_here.*\n.*\n?.*middle.*\n.*outer.*\n.*main/s)
+    t.match(
+      logged().join('\n'),
+      new RegExp(`corelift: crash of pid ${pid} \\(crasher\\) by SIGSEGV in .*${manifest!.id}`),
+    )
+  },
+)
+
+t.test('a crashed python is stored as the kernel wrote it, and gdb lists its frames', { skip }, async t => {
+  const node = makeNode()
+  t.teardown(() => node.remove())
+  const held = await holdPattern(node.teePattern)
+  const program =
+    'import os\nblock = os.urandom(1 << 20) * 64\ndef deep(n):\n  os.abort() if n == 0 else deep(n - 1)\ndeep(20)'
+  await startCrasher(['python3', '-c', program]).ended.finally(() => held.release())
+  const [manifest] = await node.waitForManifests(1)
+
+  const core = join(node.dir, 'core')
+  await node.cli('get', manifest!.id, '-o', core)
+  t.equal(await sha256OfFile(core), await sha256OfFile(node.teeFile))
+  t.ok(manifest!.core!.frames > 4, 'the core has many frames')
+  t.match(gdb(manifest!.process!.exe, core, 'bt'), /abort/)
+})
+
+t.test('the kit holds what /proc said', { skip }, async t => {
+  const node = makeNode('[capture]\nenviron = ["WANTED"]')
+  t.teardown(() => node.remove())
+  const crasher = compileFixture('crasher', node.dir)
+  const held = await holdPattern(node.pattern)
+  const env = { WANTED: 'yes', SECRET: 'no' }
+  await startCrasher([crasher], { env }).ended.finally(() => held.release())
+  const [manifest] = await node.waitForManifests(1)
+
+  t.strictSame(manifest!.process!.environ, { WANTED: 'yes' })
+  const kit = readdirSync(node.storeDir, { recursive: true, encoding: 'utf8' }).find(name =>
+    name.endsWith('kit.tar.zst'),
+  )
+  const { execFileSync } = await import('node:child_process')
+  const unpacked = join(node.dir, 'kit')
+  execFileSync('sh', [
+    '-c',
+    `mkdir ${unpacked} && zstd -dc ${join(node.storeDir, kit!)} | tar -x -C ${unpacked}`,
+  ])
+  t.match(readFileSync(join(unpacked, 'proc', 'maps'), 'utf8'), /crasher/)
+  t.match(readFileSync(join(unpacked, 'proc', 'status'), 'utf8'), /CoreDumping:\t1/)
+  t.equal(readFileSync(join(unpacked, 'proc', 'environ'), 'utf8'), 'WANTED=yes\0')
+})
+
+const COMMS = {
+  'a newline': Buffer.from('a\nb'),
+  'a way up': Buffer.from('../../x'),
+  'a shell command': Buffer.from('$(id)'),
+  'what looks like the end of a comm': Buffer.from(') R 1'),
+  'bytes that are no UTF-8': Buffer.from('caf\xe9\xff', 'latin1'),
+}
+for (const [what, comm] of Object.entries(COMMS)) {
+  t.test(`a comm with ${what} is kept and stays where it belongs`, { skip }, async t => {
+    const node = makeNode()
+    t.teardown(() => node.remove())
+    const crasher = compileFixture('crasher', node.dir)
+    const logged = watchKernelLog()
+    const held = await holdPattern(node.pattern)
+    const { pid } = await startCrasher([crasher, '--comm', comm.toString('hex')]).ended.finally(() =>
+      held.release(),
+    )
+    const [manifest] = await node.waitForManifests(1)
+
+    const { process } = manifest!
+    const bytes = process!.raw?.['comm']
+      ? Buffer.from(process!.raw['comm'], 'base64')
+      : Buffer.from(process!.comm)
+    t.strictSame(bytes, comm)
+    t.equal(manifest!.crash.pid, pid)
+    t.ok(process!.ppid! > 1, 'the fields behind the comm were found')
+    t.strictSame(
+      readdirSync(node.storeDir).sort(),
+      ['.incoming', 'crashes', 'index'],
+      'nothing left its place',
+    )
+    const ours = logged().filter(line => line.includes(manifest!.id))
+    t.equal(ours.length, 1, 'one line in the kernel log')
+    const [listed] = JSON.parse((await node.cli('ls', '--json')).stdout) as { comm: string; id: string }[]
+    t.match(listed, { id: manifest!.id, comm: process!.comm })
+    const table = await node.cli('ls')
+    t.equal(table.stdout.trimEnd().split('\n').length, 2, 'the table has a heading and one line')
+  })
+}
+
+t.test('a process killed in mid-dump leaves an incomplete core that says so', { skip }, async t => {
+  const node = makeNode()
+  t.teardown(() => node.remove())
+  const crasher = compileFixture('crasher', node.dir)
+  const held = await holdPattern(node.pattern)
+  const { child, ended } = startCrasher([crasher, '--mib', '2048'])
+  await streaming(join(node.storeDir, '.incoming'))
+  child.kill('SIGKILL')
+  await ended.finally(() => held.release())
+  const [manifest] = await node.waitForManifests(1)
+
+  const { complete, bytesExpected, bytesReceived } = manifest!.core!
+  t.equal(complete, false)
+  t.ok(bytesExpected > 2048 * 2 ** 20, 'the head says how much was to come')
+  t.ok(bytesReceived > 0 && bytesReceived < bytesExpected, `${bytesReceived} of ${bytesExpected} bytes came`)
+  const core = join(node.dir, 'core')
+  const got = await node.cli('get', manifest!.id, '-o', core)
+  t.match(got.stderr, /incomplete|missing/)
+  t.equal(readFileSync(core).length, bytesReceived)
+})
+
+/** Waits until an upload has begun. */
+async function streaming(incoming: string): Promise<void> {
+  for (let tries = 0; tries < 2000; tries++) {
+    try {
+      if (readdirSync(incoming).length > 0) return
+    } catch {
+      // Not there yet.
+    }
+    await new Promise(resolve => setTimeout(resolve, 10))
+  }
+  throw new Error('no core was streamed')
+}
+
+t.test(
+  'of sixteen crashes at once every one leaves a record, with two slots two cores at a time',
+  { skip },
+  async t => {
+    const node = makeNode('[budget]\nslots = 2\nslot_wait_seconds = 0')
+    t.teardown(() => node.remove())
+    const crasher = compileFixture('crasher', node.dir)
+    const held = await holdPattern(node.pattern)
+    const crashes = Array.from({ length: 16 }, () => startCrasher([crasher, '--mib', '64']).ended)
+    await Promise.all(crashes).finally(() => held.release())
+    const manifests = await node.waitForManifests(16)
+
+    t.equal(new Set(manifests.map(manifest => manifest.id)).size, 16)
+    const full = manifests.filter(manifest => manifest.outcome === 'full')
+    const refused = manifests.filter(manifest => manifest.reason === 'slots')
+    t.ok(full.length >= 2, `${full.length} cores were stored`)
+    t.ok(refused.length >= 1, `${refused.length} found no slot`)
+    t.equal(full.length + refused.length, 16)
+    t.ok(full.every(manifest => manifest.core!.complete))
+  },
+)
+
+t.test('crashes that may wait for a slot are all stored', { skip }, async t => {
+  const node = makeNode('[budget]\nslots = 2\nslot_wait_seconds = 60')
+  t.teardown(() => node.remove())
+  const crasher = compileFixture('crasher', node.dir)
+  const held = await holdPattern(node.pattern)
+  const crashes = Array.from({ length: 6 }, () => startCrasher([crasher, '--mib', '16']).ended)
+  await Promise.all(crashes).finally(() => held.release())
+  const manifests = await node.waitForManifests(6)
+  t.ok(manifests.every(manifest => manifest.core?.complete))
+})
+
+t.test('a core over budget leaves a record, and the process is let go at once', { skip }, async t => {
+  const node = makeNode('[budget]\ncore_bytes_max = "16MiB"')
+  t.teardown(() => node.remove())
+  const crasher = compileFixture('crasher', node.dir)
+  const held = await holdPattern(node.pattern)
+  await startCrasher([crasher, '--mib', '64']).ended.finally(() => held.release())
+  const [manifest] = await node.waitForManifests(1)
+  t.match(manifest, { outcome: 'record', reason: 'size', core: null })
+  t.ok(manifest!.size.bytesExpected! > 64 * 2 ** 20)
+  t.ok(manifest!.kit, 'what /proc said is kept')
+})
+
+t.test('RLIMIT_CORE is honoured unless the configuration says otherwise', { skip }, async t => {
+  for (const [config, outcome] of [
+    ['', 'record'],
+    ['[capture]\nhonor_core_rlimit = false', 'full'],
+  ] as const) {
+    const node = makeNode(config)
+    t.teardown(() => node.remove())
+    const crasher = compileFixture('crasher', node.dir)
+    const held = await holdPattern(node.pattern)
+    await startCrasher([crasher], { coreLimit: '0' }).ended.finally(() => held.release())
+    const [manifest] = await node.waitForManifests(1)
+    t.equal(manifest!.outcome, outcome)
+    t.equal(manifest!.crash.coreRlimitBytes, '0')
+  }
+})
+
+t.test('a bad configuration leaves a line that names the lost crash and every problem', { skip }, async t => {
+  const node = makeNode('[budget]\nslots = "many"\n[stroe]\nurl = "x"')
+  t.teardown(() => node.remove())
+  const crasher = compileFixture('crasher', node.dir)
+  const logged = watchKernelLog()
+  const held = await holdPattern(node.pattern)
+  const { pid } = await startCrasher([crasher]).ended.finally(() => held.release())
+  const line = logged().find(line => line.includes(`crash of pid ${pid} (crasher) by SIGSEGV lost`))
+  t.match(line, /budget\.slots.*stroe.*E_CONFIG/)
+})

@@ -1,0 +1,154 @@
+// A node of one's own: configuration, state and a store on a tmpfs, with the compiled binary as its handler.
+import { execFile, execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { corePattern } from '../../src/kernel/core-pattern.ts'
+import type { Manifest } from '../../src/store/manifest.ts'
+import { decodeManifest } from '../../src/store/manifest-schema.ts'
+
+const ROOT = join(import.meta.dirname, '..', '..')
+export const BINARY = join(ROOT, 'dist', 'corelift')
+/** A tmpfs with a short name: core_pattern holds 127 bytes, and a file store is refused on the root file system. */
+const TMPFS = '/dev/shm'
+
+/** @returns Why the handler cannot run here, or undefined when it can. */
+export function noBinary(): string | undefined {
+  return existsSync(BINARY) ? undefined : 'dist/corelift is not built: npm run build'
+}
+
+export interface CommandResult {
+  readonly code: number
+  readonly stdout: string
+  readonly stderr: string
+}
+
+export interface TestNode {
+  readonly dir: string
+  readonly storeDir: string
+  readonly configFile: string
+  /** Short link to the binary. */
+  readonly binary: string
+  /** For kernel.core_pattern. */
+  readonly pattern: string
+  /** A pattern by which all that the kernel sends is also written to `teeFile`. */
+  readonly teePattern: string
+  readonly teeFile: string
+  /** Runs the handler by hand, as the kernel would. */
+  handle(specifiers: readonly string[], stdin: Uint8Array): Promise<CommandResult>
+  /** Runs a command of the people's CLI against the store. */
+  cli(...args: string[]): Promise<CommandResult>
+  manifests(): Manifest[]
+  /** Waits for the records of `count` crashes. */
+  waitForManifests(count: number): Promise<Manifest[]>
+  remove(): void
+}
+
+/**
+ * @param config - More configuration, TOML; `[store]` and `state_dir` are given unless `store` replaces them.
+ */
+export function makeNode(config = '', store?: string): TestNode {
+  const dir = mkdtempSync(join(TMPFS, 'cl-'))
+  const storeDir = join(dir, 'store')
+  mkdirSync(storeDir)
+  const configFile = join(dir, 'c.toml')
+  const budget = /^\[budget\]$/m.test(config) ? '' : '[budget]\n'
+  const state = `state_dir = "${dir}/state"\n`
+  writeFileSync(
+    configFile,
+    `${store ?? `[store]\nurl = "file://${storeDir}"`}\n${budget}${budget && state}${config.replace(/^\[budget\]$/m, `[budget]\n${state}`)}\n`,
+  )
+  const binary = join(dir, 'b')
+  symlinkSync(BINARY, binary)
+  const teeFile = join(dir, 'sent')
+  const tee = join(dir, 't')
+  writeFileSync(tee, `#!/bin/sh\n/usr/bin/tee ${teeFile} | exec ${binary} "$@"\n`, { mode: 0o755 })
+  const manifests = (): Manifest[] =>
+    filesBelow(join(storeDir, 'crashes'))
+      .filter(path => path.endsWith('/manifest.json'))
+      .map(path => decodeManifest(readFileSync(path), path))
+  return {
+    dir,
+    storeDir,
+    configFile,
+    binary,
+    pattern: corePattern([binary, 'handle', '--config', configFile]),
+    teePattern: corePattern([tee, 'handle', '--config', configFile]),
+    teeFile,
+    handle: (specifiers, stdin) => run(binary, ['handle', '--config', configFile, ...specifiers], stdin),
+    cli: (...args) => run(binary, [...args, '--config', configFile]),
+    manifests,
+    async waitForManifests(count) {
+      for (let tries = 0; tries < 1200; tries++) {
+        // The index entry is written after the manifest: with it the handler is done.
+        const found = manifests()
+        if (found.length >= count && filesBelow(join(storeDir, 'index')).length >= count) return found
+        await new Promise(resolve => setTimeout(resolve, 50))
+      }
+      throw new Error(`${manifests().length} of ${count} crashes are on record after a minute`)
+    },
+    remove: () => rmSync(dir, { recursive: true, force: true }),
+  }
+}
+
+/** @returns What the process printed, whatever its exit code. */
+export async function run(
+  command: string,
+  args: readonly string[],
+  stdin: Uint8Array | undefined = undefined,
+  env: NodeJS.ProcessEnv = process.env,
+): Promise<CommandResult> {
+  const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'], env })
+  let stdout = ''
+  let stderr = ''
+  child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString('utf8')))
+  child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString('utf8')))
+  child.stdin.on('error', () => undefined) // a handler that refuses closes its end first: EPIPE
+  child.stdin.end(stdin)
+  const [code] = (await once(child, 'close')) as [number | null]
+  return { code: code ?? -1, stdout, stderr }
+}
+
+function filesBelow(dir: string): string[] {
+  if (!existsSync(dir)) return []
+  return readdirSync(dir, { recursive: true, withFileTypes: true })
+    .filter(entry => entry.isFile())
+    .map(entry => join(entry.parentPath, entry.name))
+}
+
+/** Compiles one of test/fixtures' C programs. @returns The program's path. */
+export function compileFixture(name: string, dir: string, ...flags: string[]): string {
+  const program = join(dir, name)
+  execFileSync('gcc', [
+    '-g',
+    '-O1',
+    '-pthread',
+    ...flags,
+    '-o',
+    program,
+    join(ROOT, 'test', 'fixtures', `${name}.c`),
+  ])
+  return program
+}
+
+/** sha256 of a file by coreutils, in hex. */
+export async function sha256OfFile(path: string): Promise<string> {
+  const { stdout } = await promisify(execFile)('sha256sum', [path])
+  return stdout.slice(0, 64)
+}
+
+/** @returns gdb's output for its commands on a core. */
+export function gdb(program: string, core: string, ...commands: string[]): string {
+  const args = ['-nx', '-batch', ...commands.flatMap(command => ['-ex', command]), program, core]
+  return execFileSync('gdb', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] })
+}
