@@ -173,19 +173,19 @@ function outputFailure(error: unknown): CoreliftError | undefined {
   return new CoreliftError('E_OUTPUT', `cannot write the output: ${code}`, { cause: error })
 }
 
-async function report(error: unknown, argv: readonly string[], io: Io): Promise<ExitCode> {
+async function report(failure: unknown, argv: readonly string[], io: Io): Promise<ExitCode> {
   const { colorsFor, write } = await import('./commands/terminal.ts')
   const { renderBug, renderError } = await import('./commands/render.ts')
   // The reader of a pipe that has enough (`| head`) is no failure.
-  if ((error as NodeJS.ErrnoException).code === 'EPIPE') return EXIT.ok
+  if ((failure as NodeJS.ErrnoException).code === 'EPIPE') return EXIT.ok
   const print = (text: string) => write(io.stderr, text).catch(() => undefined)
   if (io.interrupted.aborted) {
     await print('corelift: interrupted, nothing is left behind\n')
     return EXIT.failure
   }
-  const known = error instanceof CoreliftError ? error : outputFailure(error)
+  const known = failure instanceof CoreliftError ? failure : outputFailure(failure)
   if (known === undefined) {
-    await print(renderBug(error))
+    await print(renderBug(failure))
     return EXIT.failure
   }
   const colors = colorsFor(io.stderr, io.env, !argv.includes('--no-color'))

@@ -3,6 +3,7 @@
 import { readFileSync, writeSync } from 'node:fs'
 import addonFile from '../build/zstd.node' with { type: 'file' }
 import { loadConfig } from './config/load.ts'
+import { CORE_PATTERN } from './kernel/core-pattern.ts'
 import { libcOs, memfdCreate } from './os/libc.ts'
 import { openStore } from './store/open.ts'
 import { addonZstd, loadAddon, runtimeZstd, type Zstd } from './zstd/codec.ts'
@@ -31,7 +32,8 @@ const HANDLER_CONFIG = '/etc/corelift/config.toml'
 const beforeRetry = (): void => Bun.gc(true)
 
 async function main(args: readonly string[]): Promise<number> {
-  if (args[0] === 'handle' && !args.includes('--help')) return await kernelEntry(args.slice(1))
+  if (args[0] === 'handle' && args[1] === '--specifiers') return printSpecifiers()
+  if (args[0] === 'handle' && args[1] !== '--help') return await kernelEntry(args.slice(1))
   return await peoplesEntry(args)
 }
 
@@ -46,6 +48,12 @@ async function kernelEntry(args: readonly string[]): Promise<number> {
       loadConfig({ file: file ?? HANDLER_CONFIG, env: process.env, flags: {}, required: ['store.url'] }).config,
     openStore: config => openStore(config, { beforeRetry }),
   })
+}
+
+/** For scripts that write a core_pattern: the order of the arguments is the parser's. */
+function printSpecifiers(): number {
+  process.stdout.write(`${CORE_PATTERN.map(([, specifier]) => specifier).join(' ')}\n`)
+  return 0
 }
 
 async function peoplesEntry(args: readonly string[]): Promise<number> {

@@ -93,11 +93,11 @@ function isoTime(id: string): string {
 
 function fromIndex(crash: IndexedCrash): LsEntry {
   return {
-    ...UNFINISHED,
     id: crash.id,
     time: isoTime(crash.id),
     namespace: crash.namespace,
     pod: crash.pod,
+    ...UNFINISHED,
     container: crash.container,
     signal: signalName(crash.signal),
     signalNumber: crash.signal,
@@ -161,7 +161,7 @@ async function podCandidates(store: Store, pod: string, query: LsQuery): Promise
     .filter(crash => isWithin(query, crash.id))
     .map(crash => {
       const { id, namespace, pod, prefix } = crash
-      const known = { ...UNFINISHED, id, time: isoTime(id), namespace, pod }
+      const known = { id, time: isoTime(id), namespace, pod, ...UNFINISHED }
       return { prefix, isFinished: isFinished(crash), known }
     })
 }

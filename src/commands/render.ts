@@ -1,6 +1,5 @@
 // What people and programs read. Every text that a workload or a server chose is made printable here, on its way out.
 
-import Table from 'cli-table3'
 import { ERROR_CODES, type CoreliftError, type ErrorCode, type ExitCode } from '../errors.ts'
 import { printable } from '../printable.ts'
 import type { LsEntry } from './ls.ts'
@@ -23,20 +22,26 @@ export function renderJson(value: unknown): string {
   return `${json.replaceAll(/[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g, escape)}\n`
 }
 
-/** cli-table3's own are boxes. */
-const NO_BORDERS = {
-  ...{ top: '', 'top-mid': '', 'top-left': '', 'top-right': '' },
-  ...{ bottom: '', 'bottom-mid': '', 'bottom-left': '', 'bottom-right': '' },
-  ...{ left: '', 'left-mid': '', right: '', 'right-mid': '', mid: '', 'mid-mid': '', middle: '  ' },
+const SGR = /\x1b\[\d+m/g
+/** East Asian letters and emoji fill two columns of a terminal; marks that combine fill none (UAX #11). */
+const WIDE =
+  /[\p{sc=Han}\p{sc=Hangul}\p{sc=Hiragana}\p{sc=Katakana}\p{Emoji_Presentation}\uff01-\uff60\uffe0-\uffe6]/gu
+const COMBINING = /[\p{Mn}\p{Me}]/gu
+
+/** Columns that a text fills on a terminal. */
+function widthOf(cell: string): number {
+  const text = cell.replaceAll(SGR, '')
+  return [...text.replaceAll(COMBINING, '')].length + (text.match(WIDE)?.length ?? 0)
 }
 
 /** @returns Aligned columns without borders, as kubectl prints them. */
 export function renderTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const style = { 'padding-left': 0, 'padding-right': 0, head: [], border: [] }
-  const table = new Table({ head: [...head], chars: NO_BORDERS, style })
-  table.push(...rows.map(row => [...row]))
-  const lines = table.toString().split('\n')
-  return lines.map(line => `${line.trimEnd()}\n`).join('')
+  const lines = [head, ...rows]
+  const widths = head.map((_, column) =>
+    lines.reduce((width, cells) => Math.max(width, widthOf(cells[column] ?? '')), 0),
+  )
+  const pad = (cell: string, column: number) => cell + ' '.repeat((widths[column] ?? 0) - widthOf(cell))
+  return lines.map(cells => `${cells.map(pad).join('  ').trimEnd()}\n`).join('')
 }
 
 function outcomeCell(entry: LsEntry, colors: Colors): string {

@@ -57,9 +57,9 @@ async function withStore(
 ): Promise<void> {
   const { config } = session.deps.loadConfig(configSources(session, options, ['store.url']))
   let retries = 0
-  const onRetry = (error: CoreliftError) => {
+  const onRetry = (failure: CoreliftError) => {
     // Once: a store that stays away is told by the error in the end.
-    if (retries++ === 0) void note(session, `${error.message}; trying again`).catch(() => undefined)
+    if (retries++ === 0) void note(session, `${failure.message}; trying again`).catch(() => undefined)
   }
   const store = await session.deps.openStore(config.store, { onRetry })
   try {

@@ -15,7 +15,9 @@ const FACILITY_DAEMON = 3 << 3
  * @param line - Printable: escaping is the caller's.
  */
 export function kernelLog(level: LogLevel, line: string): void {
-  const record = Buffer.from(`<${FACILITY_DAEMON | level}>corelift: ${line}`).subarray(0, LINE_BYTES_MAX)
+  const text = Buffer.from(`<${FACILITY_DAEMON | level}>corelift: ${line}`).subarray(0, LINE_BYTES_MAX)
+  // Without its newline a record stays open for more, and nobody sees it before the next one.
+  const record = Buffer.concat([text, Buffer.from('\n')])
   try {
     const fd = openSync('/dev/kmsg', 'w')
     try {

@@ -151,7 +151,7 @@ export class MultipartWriter {
         receipt => void this.#receipts.push(receipt),
         (error: unknown) => void (this.#failure ??= { error }),
       )
-      .then(() => {
+      .finally(() => {
         this.#inFlight.delete(sending)
         this.#spare.push(buffer)
         this.#afterPart?.()

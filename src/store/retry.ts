@@ -95,13 +95,15 @@ async function* listPages(
   prefix: string,
   options: ListOptions,
 ): AsyncGenerator<ListPage> {
+  const begin = (after: string | undefined): AsyncIterator<ListPage> => {
+    const rest = after === undefined ? options : { ...options, after }
+    return store.list(prefix, rest)[Symbol.asyncIterator]()
+  }
   let seen = options.after
   let pages: AsyncIterator<ListPage> | undefined
   for (;;) {
     const next = await attempt(async () => {
-      pages ??= store
-        .list(prefix, { ...options, ...(seen !== undefined && { after: seen }) })
-        [Symbol.asyncIterator]()
+      pages ??= begin(seen)
       try {
         return await pages.next()
       } catch (error) {

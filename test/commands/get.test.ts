@@ -25,6 +25,10 @@ function noise(length: number): Uint8Array {
   return bytes
 }
 
+function flip(object: Uint8Array, at: number): Uint8Array {
+  return object.with(at, object[at]! ^ 1)
+}
+
 async function storeWith(...specs: CrashSpec[]): Promise<MemoryStore> {
   const store = new MemoryStore()
   for (const spec of specs) await putCrash(store, spec)
@@ -150,10 +154,10 @@ t.test('an interrupted download leaves nothing behind, even when a request hangs
 t.test('a damaged object is never taken for the core', async t => {
   const core = noise(300_000)
   const damages: Record<string, (object: Uint8Array) => Uint8Array> = {
-    'a frame': object => object.with(1000, object[1000]! ^ 1),
-    'a size in the seek table': object => object.with(-15, object.at(-15)! ^ 1),
-    'the footer': object => object.with(-1, 0),
-    'the number of frames': object => object.with(-7, 0xff),
+    'a frame': object => flip(object, 1000),
+    'a size in the seek table': object => flip(object, object.length - 15),
+    'the footer': object => flip(object, object.length - 1),
+    'the number of frames': object => flip(object, object.length - 7),
     'an end that is missing': object => object.subarray(0, -1),
     'a beginning that is missing': object => object.subarray(1),
     everything: () => new Uint8Array(3),

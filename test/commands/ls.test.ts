@@ -196,6 +196,8 @@ t.test('an unknown pod comes with near names', async t => {
   const unknown = (query: Partial<LsQuery>, hint: RegExp) =>
     t.rejects(list(store, query), { code: 'E_CRASH_UNKNOWN', exitCode: 3, hint })
   await unknown({ pod: 'cart-2' }, /^near names: cart-0, cart-1$/)
+  await putCrash(store, { id: OLD, pod: 'checkout-7d9f8-x2x4p' })
+  await unknown({ pod: 'checkout' }, /^near names: checkout-7d9f8-x2x4p$/)
   await unknown({ pod: 'cart' }, /^near names: cart-0, cart-1$/)
   await unknown(
     { pod: 'cart-1', namespace: 'staging' },

@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import t from 'tap'
 import { renderBytes, renderError, renderJson, renderTable } from '../../src/commands/render.ts'
 import { colorsFor } from '../../src/commands/terminal.ts'

@@ -1,7 +1,7 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import t from 'tap'
 import { parseTime } from '../../src/commands/time.ts'
-import { CoreliftError } from '../../src/errors.ts'
+import type { CoreliftError } from '../../src/errors.ts'
 
 const NOW = new Date('2026-11-23T20:45:00Z')
 

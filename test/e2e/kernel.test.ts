@@ -2,7 +2,7 @@
 import { readFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { holdPattern, noKernelControl, startCrasher, watchKernelLog } from '../lab/kernel.ts'
+import { noKernelControl, startCrasher, underPattern, watchKernelLog } from '../lab/kernel.ts'
 import { compileFixture, gdb, makeNode, noBinary, sha256OfFile } from '../lab/node.ts'
 
 const skip = noKernelControl() ?? noBinary() ?? false
@@ -15,9 +15,9 @@ t.test(
     t.teardown(() => node.remove())
     const crasher = compileFixture('crasher', node.dir)
     const logged = watchKernelLog()
-    const held = await holdPattern(node.teePattern)
-    const { pid, signal } = await startCrasher([crasher, '--threads', '3']).ended.finally(() =>
-      held.release(),
+    const { pid, signal } = await underPattern(
+      node.teePattern,
+      () => startCrasher([crasher, '--threads', '3']).ended,
     )
     const [manifest] = await node.waitForManifests(1)
 
@@ -36,20 +36,18 @@ t.test(
       'the bytes are those that the kernel sent',
     )
     t.match(gdb(crasher, core, 'bt'), /crash_here.*\n.*\n?.*middle.*\n.*outer.*\n.*main/s)
-    t.match(
-      logged().join('\n'),
+    t.match(await logged(manifest!.id), [
       new RegExp(`corelift: crash of pid ${pid} \\(crasher\\) by SIGSEGV in .*${manifest!.id}`),
-    )
+    ])
   },
 )
 
 t.test('a crashed python is stored as the kernel wrote it, and gdb lists its frames', { skip }, async t => {
   const node = makeNode()
   t.teardown(() => node.remove())
-  const held = await holdPattern(node.teePattern)
   const program =
     'import os\nblock = os.urandom(1 << 20) * 64\ndef deep(n):\n  os.abort() if n == 0 else deep(n - 1)\ndeep(20)'
-  await startCrasher(['python3', '-c', program]).ended.finally(() => held.release())
+  await underPattern(node.teePattern, () => startCrasher(['python3', '-c', program]).ended)
   const [manifest] = await node.waitForManifests(1)
 
   const core = join(node.dir, 'core')
@@ -63,9 +61,8 @@ t.test('the kit holds what /proc said', { skip }, async t => {
   const node = makeNode('[capture]\nenviron = ["WANTED"]')
   t.teardown(() => node.remove())
   const crasher = compileFixture('crasher', node.dir)
-  const held = await holdPattern(node.pattern)
   const env = { WANTED: 'yes', SECRET: 'no' }
-  await startCrasher([crasher], { env }).ended.finally(() => held.release())
+  await underPattern(node.pattern, () => startCrasher([crasher], { env }).ended)
   const [manifest] = await node.waitForManifests(1)
 
   t.strictSame(manifest!.process!.environ, { WANTED: 'yes' })
@@ -96,9 +93,9 @@ for (const [what, comm] of Object.entries(COMMS)) {
     t.teardown(() => node.remove())
     const crasher = compileFixture('crasher', node.dir)
     const logged = watchKernelLog()
-    const held = await holdPattern(node.pattern)
-    const { pid } = await startCrasher([crasher, '--comm', comm.toString('hex')]).ended.finally(() =>
-      held.release(),
+    const { pid } = await underPattern(
+      node.pattern,
+      () => startCrasher([crasher, '--comm', comm.toString('hex')]).ended,
     )
     const [manifest] = await node.waitForManifests(1)
 
@@ -114,8 +111,7 @@ for (const [what, comm] of Object.entries(COMMS)) {
       ['.incoming', 'crashes', 'index'],
       'nothing left its place',
     )
-    const ours = logged().filter(line => line.includes(manifest!.id))
-    t.equal(ours.length, 1, 'one line in the kernel log')
+    t.equal((await logged(manifest!.id)).length, 1, 'one line in the kernel log')
     const [listed] = JSON.parse((await node.cli('ls', '--json')).stdout) as { comm: string; id: string }[]
     t.match(listed, { id: manifest!.id, comm: process!.comm })
     const table = await node.cli('ls')
@@ -127,11 +123,12 @@ t.test('a process killed in mid-dump leaves an incomplete core that says so', { 
   const node = makeNode()
   t.teardown(() => node.remove())
   const crasher = compileFixture('crasher', node.dir)
-  const held = await holdPattern(node.pattern)
-  const { child, ended } = startCrasher([crasher, '--mib', '2048'])
-  await streaming(join(node.storeDir, '.incoming'))
-  child.kill('SIGKILL')
-  await ended.finally(() => held.release())
+  await underPattern(node.pattern, async () => {
+    const { child, ended } = startCrasher([crasher, '--mib', '2048'])
+    await streaming(join(node.storeDir, '.incoming'))
+    child.kill('SIGKILL')
+    await ended
+  })
   const [manifest] = await node.waitForManifests(1)
 
   const { complete, bytesExpected, bytesReceived } = manifest!.core!
@@ -164,9 +161,9 @@ t.test(
     const node = makeNode('[budget]\nslots = 2\nslot_wait_seconds = 0')
     t.teardown(() => node.remove())
     const crasher = compileFixture('crasher', node.dir)
-    const held = await holdPattern(node.pattern)
-    const crashes = Array.from({ length: 16 }, () => startCrasher([crasher, '--mib', '64']).ended)
-    await Promise.all(crashes).finally(() => held.release())
+    await underPattern(node.pattern, () =>
+      Promise.all(Array.from({ length: 16 }, () => startCrasher([crasher, '--mib', '64']).ended)),
+    )
     const manifests = await node.waitForManifests(16)
 
     t.equal(new Set(manifests.map(manifest => manifest.id)).size, 16)
@@ -183,9 +180,9 @@ t.test('crashes that may wait for a slot are all stored', { skip }, async t => {
   const node = makeNode('[budget]\nslots = 2\nslot_wait_seconds = 60')
   t.teardown(() => node.remove())
   const crasher = compileFixture('crasher', node.dir)
-  const held = await holdPattern(node.pattern)
-  const crashes = Array.from({ length: 6 }, () => startCrasher([crasher, '--mib', '16']).ended)
-  await Promise.all(crashes).finally(() => held.release())
+  await underPattern(node.pattern, () =>
+    Promise.all(Array.from({ length: 6 }, () => startCrasher([crasher, '--mib', '16']).ended)),
+  )
   const manifests = await node.waitForManifests(6)
   t.ok(manifests.every(manifest => manifest.core?.complete))
 })
@@ -194,8 +191,7 @@ t.test('a core over budget leaves a record, and the process is let go at once', 
   const node = makeNode('[budget]\ncore_bytes_max = "16MiB"')
   t.teardown(() => node.remove())
   const crasher = compileFixture('crasher', node.dir)
-  const held = await holdPattern(node.pattern)
-  await startCrasher([crasher, '--mib', '64']).ended.finally(() => held.release())
+  await underPattern(node.pattern, () => startCrasher([crasher, '--mib', '64']).ended)
   const [manifest] = await node.waitForManifests(1)
   t.match(manifest, { outcome: 'record', reason: 'size', core: null })
   t.ok(manifest!.size.bytesExpected! > 64 * 2 ** 20)
@@ -210,8 +206,7 @@ t.test('RLIMIT_CORE is honoured unless the configuration says otherwise', { skip
     const node = makeNode(config)
     t.teardown(() => node.remove())
     const crasher = compileFixture('crasher', node.dir)
-    const held = await holdPattern(node.pattern)
-    await startCrasher([crasher], { coreLimit: '0' }).ended.finally(() => held.release())
+    await underPattern(node.pattern, () => startCrasher([crasher], { coreLimit: '0' }).ended)
     const [manifest] = await node.waitForManifests(1)
     t.equal(manifest!.outcome, outcome)
     t.equal(manifest!.crash.coreRlimitBytes, '0')
@@ -223,8 +218,7 @@ t.test('a bad configuration leaves a line that names the lost crash and every pr
   t.teardown(() => node.remove())
   const crasher = compileFixture('crasher', node.dir)
   const logged = watchKernelLog()
-  const held = await holdPattern(node.pattern)
-  const { pid } = await startCrasher([crasher]).ended.finally(() => held.release())
-  const line = logged().find(line => line.includes(`crash of pid ${pid} (crasher) by SIGSEGV lost`))
+  const { pid } = await underPattern(node.pattern, () => startCrasher([crasher]).ended)
+  const [line] = await logged(`crash of pid ${pid} (crasher) by SIGSEGV lost`)
   t.match(line, /budget\.slots.*stroe.*E_CONFIG/)
 })

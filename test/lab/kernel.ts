@@ -3,6 +3,7 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { setTimeout as sleep } from 'node:timers/promises'
 
 const HOLD = join(import.meta.dirname, '..', '..', 'scripts', 'hold-core-pattern')
 
@@ -13,31 +14,24 @@ export function noKernelControl(): string | undefined {
   return undefined
 }
 
-/** A held core_pattern: `release` restores the former one. The holder restores it too when this process dies. */
-export interface HeldPattern {
-  release(): Promise<void>
-}
-
 /**
- * Registers a handler, waiting for whoever holds the pattern now.
+ * Registers a handler for as long as something runs, waiting for whoever holds the pattern now. The former pattern is
+ * restored also when this process dies.
  * @param pipeLimit - kernel.core_pipe_limit meanwhile; more than 0 keeps /proc/<pid> until the handler is done.
  */
-export async function holdPattern(pattern: string, pipeLimit = 64): Promise<HeldPattern> {
+export async function underPattern<T>(pattern: string, use: () => Promise<T>, pipeLimit = 64): Promise<T> {
   const holder = spawn(HOLD, [pattern, String(pipeLimit)], {
     stdio: ['pipe', 'pipe', 'inherit'],
     detached: true,
   })
   const exited = once(holder, 'exit')
-  const held = await Promise.race([
-    once(createInterface(holder.stdout), 'line'),
-    exited.then(() => undefined),
-  ])
-  if (held?.[0] !== 'held') throw new Error(`core_pattern could not be set to ${pattern}`)
-  return {
-    async release() {
-      holder.stdin.end()
-      await exited
-    },
+  const [line] = (await Promise.race([once(createInterface(holder.stdout), 'line'), exited])) as unknown[]
+  if (line !== 'held') throw new Error(`core_pattern could not be set to ${pattern}`)
+  try {
+    return await use()
+  } finally {
+    holder.stdin.end()
+    await exited
   }
 }
 
@@ -59,7 +53,7 @@ export function startCrasher(
     env: { ...process.env, ...options.env },
   })
   let stdout = ''
-  child.stdout!.on('data', (chunk: Buffer) => (stdout += chunk.toString('utf8')))
+  child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString('utf8')))
   const ended = once(child, 'close').then(([, signal]) => ({
     pid: child.pid!,
     signal: signal as NodeJS.Signals | null,
@@ -68,12 +62,19 @@ export function startCrasher(
   return { child, ended }
 }
 
-/** @returns A function that reads the kernel log's lines since this call. */
-export function watchKernelLog(): () => string[] {
+/**
+ * Watches the kernel log from this call on.
+ * @returns A function that waits for lines with a text in them, ten seconds at most: the handler logs last of all.
+ */
+export function watchKernelLog(): (text: string) => Promise<string[]> {
   const lines = (): string[] => execFileSync('dmesg', { encoding: 'utf8', maxBuffer: 64 << 20 }).split('\n')
   const last = lines().at(-2) ?? ''
-  return () => {
-    const now = lines()
-    return now.slice(now.lastIndexOf(last) + 1)
+  return async text => {
+    for (let tries = 0; ; tries++) {
+      const now = lines()
+      const found = now.slice(now.lastIndexOf(last) + 1).filter(line => line.includes(text))
+      if (found.length > 0 || tries === 100) return found
+      await sleep(100)
+    }
   }
 }

@@ -6,6 +6,7 @@ import process from 'node:process'
 import { startFauxqs } from 'fauxqs'
 
 // fauxqs sorts keys with localeCompare and pages by byte order, which loses keys; S3 has byte order in both.
+// oxlint-disable-next-line no-extend-native -- nothing but fauxqs runs here
 Object.defineProperty(String.prototype, 'localeCompare', {
   value(other) {
     return this < other ? -1 : this > other ? 1 : 0

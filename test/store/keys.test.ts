@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import t from 'tap'
 import {
   crashId,
@@ -89,7 +89,6 @@ t.test('a spelling that encoding does not produce is rejected', async t => {
     '=2e',
     '=41',
     'a=2Eb',
-    '=',
     'a=',
     'a=4',
     '=-',

@@ -1,6 +1,6 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import t, { type Test } from 'tap'
-import { CoreliftError } from '../../src/errors.ts'
+import type { CoreliftError } from '../../src/errors.ts'
 import { decodeManifest } from '../../src/store/manifest-schema.ts'
 import { encodeManifest, manifestText, type Manifest } from '../../src/store/manifest.ts'
 import { manifestOf } from '../commands/crashes.ts'
