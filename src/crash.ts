@@ -74,12 +74,19 @@ export type Workload = (
     }
 ) & { readonly sources: readonly SourceReport[] }
 
+/** Where a crash is kept and found: names of a pod, or what stands in for them (workload/place.ts). */
+export interface Place {
+  readonly namespace: string
+  readonly pod: string
+  readonly container: string
+}
+
 /** What became of the memory. Trimmed and mini cores join this list with the ladder. */
 export type Outcome = 'full' | 'record'
 
 /** Why a crash has a record and no core. */
 export type RefusalReason =
-  | 'rlimit-core' // RLIMIT_CORE is below a page
+  | 'rlimit-core' // RLIMIT_CORE is below a page, or below the core's size
   | 'size' // over budget.core_bytes_max
   | 'slots' // none free within budget.slot_wait_seconds
   | 'empty' // the kernel sent nothing

@@ -45,7 +45,8 @@ async function kernelEntry(args: readonly string[]): Promise<number> {
     zstd,
     sha256: () => new Bun.CryptoHasher('sha256'),
     loadConfig: file =>
-      loadConfig({ file: file ?? HANDLER_CONFIG, env: process.env, flags: {}, required: ['store.url'] }).config,
+      loadConfig({ file: file ?? HANDLER_CONFIG, env: process.env, flags: {}, required: ['store.url'] })
+        .config,
     openStore: config => openStore(config, { beforeRetry }),
   })
 }

@@ -47,7 +47,7 @@ export const STORE_KEYS = [
 export function storeFlags(options: object): Partial<Record<ConfigKeyName, string>> {
   const given = STORE_KEYS.flatMap(key => {
     const name = `store_${key}`.replaceAll(/_(.)/g, (_, letter: string) => letter.toUpperCase())
-    const value = (options as Record<string, unknown>)[name]
+    const value = (options as Record<string, string | boolean | undefined>)[name]
     return value === undefined ? [] : [[`store.${key}`, String(value)]]
   })
   return Object.fromEntries(given)

@@ -9,8 +9,8 @@ const KIB = 1024
 /** The kernel fills a pipe while we compress: a larger one means fewer turns. 1 MiB is fs.pipe-max-size's default. */
 const PIPE_BYTES = 1024 * KIB
 const READ_BYTES = 1024 * KIB
-/** Sockets get a turn after this much input, however fast it comes. */
-const TURN_BYTES = 2048 * KIB
+/** Sockets get a turn after this much input, however fast it comes: one moves a fraction of a part at each. */
+const TURN_BYTES = 256 * KIB
 /** Longest single wait for input: sockets stand still meanwhile. */
 const POLL_MS_MAX = 16
 

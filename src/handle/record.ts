@@ -1,5 +1,5 @@
 // The record of a crash: everything that became known, as the manifest says it and as the log line sums it up.
-import type { CrashFacts, PidfdState, RefusalReason, Workload } from '../crash.ts'
+import type { CrashFacts, PidfdState, Place, RefusalReason, Workload } from '../crash.ts'
 import type { CoreHead } from '../core/head.ts'
 import { LOG_LEVEL, type LogLevel } from '../kernel/kmsg.ts'
 import { type ProcessFacts, type ProcessReading, splitNul } from '../kernel/procfs.ts'
@@ -12,7 +12,6 @@ import {
   type ManifestProcess,
   manifestText,
 } from '../store/manifest.ts'
-import type { Place } from '../workload/place.ts'
 
 /** What the handler found out, step by step. */
 export interface CrashRecord {

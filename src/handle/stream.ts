@@ -33,7 +33,7 @@ export interface StreamOptions {
  */
 export async function storeCore(options: StreamOptions): Promise<ManifestCore> {
   const { input, head, compressor, sha256 } = options
-  const object = new MultipartWriter(options.store, options.key, { contentType: 'application/zstd' })
+  const object = new MultipartWriter(options.store, options.key, 'application/zstd')
   const seekable = new SeekableWriter(compressor, bytes => {
     sha256.update(bytes)
     return object.write(bytes)

@@ -1,7 +1,7 @@
 // The grammar of the store's keys, and the only place that knows it: docs/format.md specifies it. Names that a workload
 // chose become components that cannot leave their place: no `/`, no `~`, no `.` or `..`, nothing outside ASCII.
 
-import type { Workload } from '../crash.ts'
+import type { Place } from '../crash.ts'
 
 export const MANIFEST_OBJECT = 'manifest.json'
 export const KIT_OBJECT = 'kit.tar.zst'
@@ -11,11 +11,6 @@ export const CORE_OBJECT = 'core.zst'
 export const CRASHES_PREFIX = 'crashes/'
 /** Lists every crash by time. */
 export const INDEX_PREFIX = 'index/'
-
-/** Namespaces of crashes outside any pod. Kubernetes' own cannot begin with `_` (RFC 1123 labels). */
-export const HOST_NAMESPACE = '_host'
-export const CONTAINER_NAMESPACE = '_container'
-export const UNKNOWN_NAMESPACE = '_unknown'
 
 // Longest encoded components. Kubernetes' names (namespaces and containers 63, pods 253) and a comm of 15 bytes, all
 // escaped (45), are never cut; a directory of the file store (NAME_MAX 255) holds any of them; and a whole index key
@@ -32,15 +27,8 @@ const EMPTY = '='
 export type IndexOutcome = 'full' | 'incomplete' | 'record'
 const INDEX_OUTCOMES: readonly string[] = ['full', 'incomplete', 'record'] satisfies IndexOutcome[]
 
-/** Where a crash is kept: its namespace and pod, or what stands in for them. */
-export interface CrashPlace {
-  readonly namespace: string
-  readonly pod: string
-  readonly container: string
-}
-
 /** A crash as its index name tells it. */
-export interface IndexEntry extends CrashPlace {
+export interface IndexEntry extends Place {
   readonly id: string
   readonly signal: number
   /** As the kernel has it: any bytes. */
@@ -122,20 +110,6 @@ function decodeText(component: string): string | undefined {
   const decoded = decodeComponent(component)
   if (decoded === undefined) return undefined
   return new TextDecoder('utf-8', { ignoreBOM: true }).decode(decoded.bytes) + (decoded.cut ? '…' : '')
-}
-
-/** Where a crash is kept. A container without a pod is found by its own name, a host process by its node's. */
-export function crashPlace(workload: Workload, node: string): CrashPlace {
-  switch (workload.kind) {
-    case 'pod':
-      return { namespace: workload.namespace, pod: workload.pod, container: workload.container }
-    case 'container':
-      return { namespace: CONTAINER_NAMESPACE, pod: workload.container, container: workload.container }
-    case 'host':
-      return { namespace: HOST_NAMESPACE, pod: node, container: workload.unit ?? '' }
-    case 'unknown':
-      return { namespace: UNKNOWN_NAMESPACE, pod: node, container: workload.containerId ?? '' }
-  }
 }
 
 /**

@@ -34,12 +34,6 @@ export function buffersMax(bytes: number): number {
   return Math.max(1, Math.min(BUFFERS_MAX, Math.floor(BUFFERED_BYTES_MAX / bytes)))
 }
 
-export interface MultipartOptions {
-  readonly contentType?: string
-  /** Called when a part has been sent or has failed: Bun keeps copies of bodies until it collects. Must not throw. */
-  readonly afterPart?: () => void
-}
-
 /** What became of an object. */
 export interface Written {
   readonly bytes: number
@@ -55,7 +49,6 @@ export class MultipartWriter {
   readonly #store: Store
   readonly #key: string
   readonly #contentType: string | undefined
-  readonly #afterPart: (() => void) | undefined
   #upload: Upload | undefined
   #buffer: Uint8Array = Buffer.allocUnsafeSlow(partBytes(1))
   #filled = 0
@@ -68,11 +61,10 @@ export class MultipartWriter {
   readonly #receipts: PartReceipt[] = []
   #failure: { readonly error: unknown } | undefined
 
-  constructor(store: Store, key: string, { contentType, afterPart }: MultipartOptions = {}) {
+  constructor(store: Store, key: string, contentType?: string) {
     this.#store = store
     this.#key = key
     this.#contentType = contentType
-    this.#afterPart = afterPart
   }
 
   /**
@@ -154,7 +146,6 @@ export class MultipartWriter {
       .finally(() => {
         this.#inFlight.delete(sending)
         this.#spare.push(buffer)
-        this.#afterPart?.()
       })
     this.#inFlight.add(sending)
     this.#offset += body.length

@@ -1,12 +1,6 @@
 // Where a crash goes in the bucket: the three names in its key. Kubernetes' and docker's names never begin with `_`,
 // so what is no pod cannot take a pod's place.
-import type { Workload } from '../crash.ts'
-
-export interface Place {
-  readonly namespace: string
-  readonly pod: string
-  readonly container: string
-}
+import type { Place, Workload } from '../crash.ts'
 
 /** As many digits of a container's id as docker and crictl show. */
 const SHORT_ID_DIGITS = 12

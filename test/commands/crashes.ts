@@ -4,7 +4,8 @@
 import { createHash } from 'node:crypto'
 import { deflateRawSync, inflateRawSync } from 'node:zlib'
 import type { RefusalReason, Workload } from '../../src/crash.ts'
-import { coreKey, crashPlace, crashPrefix, indexKey, manifestKey } from '../../src/store/keys.ts'
+import { coreKey, crashPrefix, indexKey, manifestKey } from '../../src/store/keys.ts'
+import { placeOf } from '../../src/workload/place.ts'
 import { encodeManifest, type Manifest, type ManifestCore } from '../../src/store/manifest.ts'
 import type { FrameDecompressor } from '../../src/zstd/codec.ts'
 import { encodeSeekTable } from '../../src/zstd/seekable.ts'
@@ -119,7 +120,7 @@ export function manifestOf(spec: CrashSpec, core: ManifestCore | null): Manifest
 /** Writes what a finished crash consists of: core, manifest, index entry. @returns Its prefix. */
 export async function putCrash(store: MemoryStore, spec: CrashSpec): Promise<string> {
   const { core = new TextEncoder().encode('core') } = spec
-  const place = crashPlace(podWorkload(spec), 'node-1')
+  const place = placeOf(podWorkload(spec), 'node-1')
   const prefix = crashPrefix({ ...place, id: spec.id })
   let described: ManifestCore | null = null
   if (core !== null) {

@@ -58,7 +58,14 @@ t.test(
     })
     const listed = await node.cli('ls', 'cart-0', '-n', 'shop', '--json')
     t.match(JSON.parse(listed.stdout), [
-      { id: manifest!.id, namespace: 'shop', pod: 'cart-0', container: 'app', signal: 'SIGSEGV', complete: true },
+      {
+        id: manifest!.id,
+        namespace: 'shop',
+        pod: 'cart-0',
+        container: 'app',
+        signal: 'SIGSEGV',
+        complete: true,
+      },
     ])
     const core = join(node.dir, 'core')
     t.match(await node.cli('get', 'cart-0', '-o', core), { code: 0 })
@@ -76,7 +83,9 @@ t.test(
     const docker = await startDocker(t)
     const node = makeNode(`[workload]\ndocker_socket = "${docker.socketPath}"\ntimeout_ms = 10000`)
     t.teardown(() => node.remove())
-    await docker.importImage(await crasherImage(await compileStatic(readFileSync(FIXTURE, 'utf8'), ['-pthread'])))
+    await docker.importImage(
+      await crasherImage(await compileStatic(readFileSync(FIXTURE, 'utf8'), ['-pthread'])),
+    )
     const command = ['/bin/crasher', '--sleep-ms', '300']
     await underPattern(node.pattern, async () => {
       const pod = await docker.runContainer({

@@ -105,7 +105,7 @@ export function makeNode(config = '', store?: string): TestNode {
 export async function run(
   command: string,
   args: readonly string[],
-  stdin: Uint8Array | undefined = undefined,
+  stdin?: Uint8Array,
   env: NodeJS.ProcessEnv = process.env,
 ): Promise<CommandResult> {
   const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'], env })

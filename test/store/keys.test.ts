@@ -2,7 +2,6 @@ import * as fc from 'fast-check'
 import t from 'tap'
 import {
   crashId,
-  crashPlace,
   crashPrefix,
   dayPrefix,
   decodeComponent,
@@ -215,24 +214,4 @@ t.test('prefixes follow the time', async t => {
   t.equal(idPrefix(ID, time), `index/2026-11-23/20/${ID}~`)
   t.equal(idPrefix('20261123T204008Z', time), 'index/2026-11-23/20/20261123T204008Z')
   t.same(parseDayPrefix('index/2026-11-23/'), new Date('2026-11-23T00:00:00Z'))
-})
-
-t.test('a crash outside any pod has its place', async t => {
-  const sources: [] = []
-  t.same(crashPlace({ kind: 'host', unit: 'nginx.service', sources }, 'node-1'), {
-    namespace: '_host',
-    pod: 'node-1',
-    container: 'nginx.service',
-  })
-  t.match(
-    crashPlace(
-      { kind: 'container', container: 'redis', containerId: 'c', runtime: 'docker', sources },
-      'node-1',
-    ),
-    { namespace: '_container', pod: 'redis', container: 'redis' },
-  )
-  t.match(crashPlace({ kind: 'unknown', reason: '/proc was gone', sources }, 'node-1'), {
-    namespace: '_unknown',
-    pod: 'node-1',
-  })
 })

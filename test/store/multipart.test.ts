@@ -33,7 +33,7 @@ t.test('part buffers stay within 24 MiB until a single part is larger', async t 
 t.test('an object that fits into one part is stored by one request', async t => {
   for (const length of [0, 1, 5 * MIB]) {
     const { store, objects, starts } = memoryStore()
-    const writer = new MultipartWriter(store, 'key', { contentType: 'application/zstd' })
+    const writer = new MultipartWriter(store, 'key', 'application/zstd')
     writer.write(Buffer.alloc(length, 'x'))
     t.same(await writer.finish(), { bytes: length, parts: 1 })
     t.equal(objects.get('key')?.length, length)
@@ -76,8 +76,7 @@ t.test('what is written arrives whole, whatever the sizes of the chunks', async 
 t.test('a writer that is ahead waits, and part buffers are used again', async t => {
   const { store, hold, release, bodies } = memoryStore()
   hold()
-  let settled = 0
-  const writer = new MultipartWriter(store, 'key', { afterPart: () => void settled++ })
+  const writer = new MultipartWriter(store, 'key')
   const chunk = Buffer.alloc(5 * MIB)
   let written = 0
   const writing = (async () => {
@@ -91,7 +90,6 @@ t.test('a writer that is ahead waits, and part buffers are used again', async t 
   release()
   await writing
   await writer.finish()
-  t.equal(settled, 12)
   t.ok(new Set(bodies.map(body => body.buffer)).size <= 3, 'three buffers in all')
 })
 
