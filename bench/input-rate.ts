@@ -60,7 +60,7 @@ export const inputRate: Measurement = {
             `${((manifest.durations['bodyRead'] ?? NaN) / 1000).toFixed(2)} s. The core: ` +
             `${(core.bytesReceived / 1e9).toFixed(2)} GB, stored ${(core.bytesReceived / core.bytesStored).toFixed(1)}:1. ` +
             `Against zstd at the handler's own priority (nice ${NICE}) the ratio is ` +
-            `${medianRatio(seconds.niced, seconds.s3).toFixed(2)}`,
+            medianRatio(seconds.niced, seconds.s3).toFixed(2),
         ),
         row(
           WITH_FILE,

@@ -2,6 +2,7 @@
 // enter; the kernel drops the lock when the handler dies, however it dies, so nothing has to be cleaned up.
 
 import { closeSync, constants, fstatSync, mkdirSync, openSync, statfsSync, statSync } from 'node:fs'
+import { basename, dirname } from 'node:path'
 import { performance } from 'node:perf_hooks'
 import { setTimeout as sleepMilliseconds } from 'node:timers/promises'
 import { CoreliftError } from '../errors.ts'
@@ -103,34 +104,67 @@ function heldSlot(index: number, fd: number): Slot {
 /** Opens the directory, made when it is not there, and checks what was opened. */
 function openStateDir(path: string): number {
   const fd = makeAndOpen(path)
-  const { mode, uid, dev } = fstatSync(fd)
-  const problem = stateDirProblem({
-    mode,
-    uid,
-    euid: process.geteuid!(),
-    onRootFilesystem: dev === statSync('/').dev,
-    filesystemType: statfsSync(`/proc/self/fd/${fd}`).type,
-  })
+  const problem = stateDirProblem(factsOf(fd))
   if (problem === undefined) return fd
   closeSync(fd)
   throw unusable(path, problem)
 }
 
+function factsOf(fd: number): StateDirFacts {
+  const { mode, uid, dev } = fstatSync(fd)
+  return {
+    mode,
+    uid,
+    euid: process.geteuid!(),
+    onRootFilesystem: dev === statSync('/').dev,
+    filesystemType: statfsSync(`/proc/self/fd/${fd}`).type,
+  }
+}
+
 function makeAndOpen(path: string): number {
   try {
-    mkdirSync(path, { mode: 0o700 })
-  } catch (cause) {
-    if (codeOf(cause) !== 'EEXIST') throw unusable(path, `cannot be made: ${codeOf(cause)}`, cause)
+    return openDirectory(path)
+  } catch (error) {
+    if (codeOf(error) !== 'ENOENT') throw unopenable(path, error)
+  }
+  // Looked at before anything is made: the root file system is not written to, not even a directory.
+  const parent = openParent(path)
+  try {
+    const { onRootFilesystem, filesystemType } = factsOf(parent)
+    if (onRootFilesystem && !isInMemory(filesystemType)) throw unusable(path, 'is on the root file system')
+    mkdirSync(`/proc/self/fd/${parent}/${basename(path)}`, { mode: 0o700 })
+  } catch (error) {
+    if (error instanceof CoreliftError) throw error
+    // Another handler was faster.
+    if (codeOf(error) !== 'EEXIST') throw unusable(path, `cannot be made: ${codeOf(error)}`, error)
+  } finally {
+    closeSync(parent)
   }
   try {
-    return openSync(path, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW)
-  } catch (cause) {
-    const isOther = codeOf(cause) === 'ENOTDIR' || codeOf(cause) === 'ELOOP'
-    const problem = isOther
-      ? 'is no directory (symbolic links are not followed)'
-      : `cannot be opened: ${codeOf(cause)}`
-    throw unusable(path, problem, cause)
+    return openDirectory(path)
+  } catch (error) {
+    throw unopenable(path, error)
   }
+}
+
+function openDirectory(path: string): number {
+  return openSync(path, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW)
+}
+
+function openParent(path: string): number {
+  try {
+    return openSync(dirname(path), constants.O_RDONLY | constants.O_DIRECTORY)
+  } catch (error) {
+    throw unusable(path, `cannot be made: ${codeOf(error)}`, error)
+  }
+}
+
+function unopenable(path: string, error: unknown): CoreliftError {
+  const isOther = codeOf(error) === 'ENOTDIR' || codeOf(error) === 'ELOOP'
+  const problem = isOther
+    ? 'is no directory (symbolic links are not followed)'
+    : `cannot be opened: ${codeOf(error)}`
+  return unusable(path, problem, error)
 }
 
 /**
@@ -141,9 +175,14 @@ export function stateDirProblem(facts: StateDirFacts): string | undefined {
   if (facts.uid !== facts.euid) return `belongs to uid ${facts.uid}, not to ${facts.euid}`
   if ((facts.mode & 0o022) !== 0)
     return `can be written by others (mode ${(facts.mode & 0o7777).toString(8)})`
-  const inMemory = facts.filesystemType === TMPFS_MAGIC || facts.filesystemType === RAMFS_MAGIC
-  // A root file system in memory, as a live system has it, is no disk to spare.
-  return facts.onRootFilesystem && !inMemory ? 'is on the root file system' : undefined
+  return facts.onRootFilesystem && !isInMemory(facts.filesystemType)
+    ? 'is on the root file system'
+    : undefined
+}
+
+/** A root file system in memory, as a live system has it, is no disk to spare. */
+function isInMemory(filesystemType: number): boolean {
+  return filesystemType === TMPFS_MAGIC || filesystemType === RAMFS_MAGIC
 }
 
 function unusable(path: string, problem: string, cause?: unknown): CoreliftError {

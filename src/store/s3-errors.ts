@@ -16,7 +16,7 @@ interface Translation {
 const CREDENTIALS_HINT =
   'check store.credentials_file or, where it is unset, the AWS environment, profile or instance role'
 const REGION_HINT = 'set store.region to the region of the bucket, and store.endpoint to its server'
-const ENDPOINT_HINT = 'check store.endpoint, and that this machine reaches it: corelift doctor'
+const ENDPOINT_HINT = 'check store.endpoint, and that this machine reaches it'
 const CA_HINT =
   'set store.ca_file to the authority that signs the certificate, and see that store.endpoint names its host'
 

@@ -1,4 +1,13 @@
-import { chmodSync, mkdirSync, readdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { acquireSlot, stateDirProblem } from '../../src/budget/slots.ts'
@@ -44,6 +53,16 @@ t.test('the directory and its files are for their owner only', { skip }, async t
   t.strictSame(readdirSync(directory), ['slot-0'])
   t.equal(statSync(join(directory, 'slot-0')).mode & 0o777, 0o600)
   slot!.release()
+})
+
+t.test('no directory is made on the root file system', async t => {
+  const directory = `/corelift-test-${process.pid}`
+  t.teardown(() => rmSync(directory, { recursive: true, force: true }))
+  await t.rejects(acquireSlot(fakeLock(), { stateDir: directory, slots: 1, waitSeconds: 0 }), {
+    code: 'E_CONFIG',
+    message: /is on the root file system|cannot be made/,
+  })
+  t.notOk(existsSync(directory))
 })
 
 t.test('a crash waits for a slot until the time is over, with growing pauses', { skip }, async t => {
