@@ -96,3 +96,4 @@ export type RefusalReason =
   | 'elf-32bit' // a core of a 32-bit process
   | 'elf-big-endian'
   | 'store' // the store did not take the core
+  | 'failed' // the handler did: a bug

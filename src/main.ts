@@ -43,7 +43,6 @@ async function kernelEntry(args: readonly string[]): Promise<number> {
     os: libcOs,
     version: CORELIFT_VERSION,
     zstd,
-    sha256: () => new Bun.CryptoHasher('sha256'),
     loadConfig: file =>
       loadConfig({ file: file ?? HANDLER_CONFIG, env: process.env, flags: {}, required: ['store.url'] })
         .config,

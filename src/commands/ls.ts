@@ -1,6 +1,7 @@
 // corelift ls: crashes, newest first. A pod's are one listing on its prefix; a time's come from the index, whose names
 // tell enough for a table without reading a manifest.
 
+import type { Place } from '../crash.ts'
 import { CoreliftError } from '../errors.ts'
 import {
   INDEX_PREFIX,
@@ -14,6 +15,7 @@ import {
 import type { Manifest } from '../store/manifest.ts'
 import { signalName } from '../signals.ts'
 import type { Store } from '../store/store.ts'
+import { NO_CONTAINER, placeOf } from '../workload/place.ts'
 import { mapConcurrent } from './concurrent.ts'
 import { LISTS_IN_FLIGHT_MAX, findCrashes, isFinished, readManifest } from './find.ts'
 
@@ -98,7 +100,7 @@ function fromIndex(crash: IndexedCrash): LsEntry {
     namespace: crash.namespace,
     pod: crash.pod,
     ...UNFINISHED,
-    container: crash.container,
+    container: containerOf(crash),
     signal: signalName(crash.signal),
     signalNumber: crash.signal,
     comm: crash.comm,
@@ -107,15 +109,15 @@ function fromIndex(crash: IndexedCrash): LsEntry {
   }
 }
 
-function containerOf({ workload }: Manifest): string | null {
-  if (workload.kind === 'host') return workload.unit ?? null
-  return workload.kind === 'unknown' ? (workload.containerId ?? null) : workload.container
+/** null where there is none. */
+function containerOf({ container }: Place): string | null {
+  return container === NO_CONTAINER ? null : container
 }
 
 function fromManifest(known: LsEntry, manifest: Manifest): LsEntry {
   return {
     ...known,
-    container: containerOf(manifest),
+    container: containerOf(placeOf(manifest.workload, manifest.node)),
     node: manifest.node,
     signal: manifest.crash.signalName,
     signalNumber: manifest.crash.signal,

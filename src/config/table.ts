@@ -115,7 +115,7 @@ export const CONFIG_TABLE = {
       default: 120,
       min: 1,
       max: 3600,
-      text: 'How long one request may take, a whole part included: 120 s carry an 8 MiB part at 70 KB/s.',
+      text: 'How long one request may take, a whole part included: 120 s carry a part of 5 MiB at 44 KB/s.',
     },
     retry_seconds: {
       type: 'integer',

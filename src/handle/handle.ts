@@ -12,6 +12,7 @@ import { parseSpecifiers } from '../kernel/core-pattern.ts'
 import { kernelLog, LOG_LEVEL, type LogLevel } from '../kernel/kmsg.ts'
 import { type ProcessReading, readProcess } from '../kernel/procfs.ts'
 import type { Os } from '../os/os.ts'
+import { printable } from '../printable.ts'
 import { coreKey, crashId, crashPrefix, indexKey, kitKey, manifestKey } from '../store/keys.ts'
 import { encodeManifest, type ManifestCore } from '../store/manifest.ts'
 import type { Store } from '../store/store.ts'
@@ -22,7 +23,7 @@ import { CoreInput, type HeadReading } from './input.ts'
 import { packKit } from './kit.ts'
 import { lowerPriority } from './priority.ts'
 import { commOf, type CrashRecord, describeCrash, logLine, manifestOf } from './record.ts'
-import { type Hasher, storeCore } from './stream.ts'
+import { storeCore } from './stream.ts'
 
 /** What the binary gives the handler; tests give other things. */
 export interface HandleDeps {
@@ -30,7 +31,6 @@ export interface HandleDeps {
   readonly version: string
   /** @param implementation - `capture.zstd`. */
   zstd(implementation: Config['capture']['zstd']): Zstd
-  sha256(): Hasher
   /** @throws CoreliftError `E_CONFIG` */
   loadConfig(file: string | undefined): Config
   openStore(config: Config['store']): Promise<Store>
@@ -79,6 +79,7 @@ async function capture(crash: CrashFacts, config: Config, deps: HandleDeps): Pro
   const place = placeOf(workload, node)
   const prefix = crashPrefix({ namespace: place.namespace, pod: place.pod, id })
   const store = await deps.openStore(config.store)
+  deps.os.dropCodePages()
   const compressor = zstd.compressor(config.capture.zstdLevel)
   const kitBytes = reading.state === 'read' ? await packKit(reading.process, crash, compressor) : undefined
   const storing = storeKit(kitBytes, store, prefix)
@@ -87,7 +88,6 @@ async function capture(crash: CrashFacts, config: Config, deps: HandleDeps): Pro
     store,
     key: coreKey(prefix),
     compressor,
-    sha256: deps.sha256(),
     onBodyRead: () => done('bodyRead'),
   })
   const kit = await storing
@@ -108,9 +108,9 @@ async function capture(crash: CrashFacts, config: Config, deps: HandleDeps): Pro
     warnings: [...warnings, ...kit.warnings],
     version: deps.version,
   }
-  await commit(record, store, prefix)
+  const unindexed = await commit(record, store, prefix)
   store.close()
-  return report(record, deps)
+  return report(record, unindexed, deps)
 }
 
 interface Refusal {
@@ -149,11 +149,15 @@ async function storeAdmitted(
   try {
     return { core: await storeCore({ ...target, head: scan.head, begun: bytes }), refusal: undefined }
   } catch (error) {
-    if (!(error instanceof CoreliftError)) throw error
-    return { core: null, refusal: { reason: 'store', text: `${error.message} [${error.code}]` } }
+    return { core: null, refusal: refusalOf(error) }
   } finally {
     admitted.slot.release()
   }
+}
+
+function refusalOf(error: unknown): Refusal {
+  if (error instanceof CoreliftError) return { reason: 'store', text: `${error.message} [${error.code}]` }
+  return { reason: 'failed', text: String(error) }
 }
 
 /** Beside the core's upload; a kit that does not arrive is a warning in the manifest. */
@@ -170,8 +174,11 @@ async function storeKit(
   }
 }
 
-/** The manifest makes the crash exist, the index entry makes it found by time. */
-async function commit(record: CrashRecord, store: Store, prefix: string): Promise<void> {
+/**
+ * The manifest makes the crash exist, the index entry makes it found by time.
+ * @returns Why it is not in the index, where that failed: it is found by its pod all the same.
+ */
+async function commit(record: CrashRecord, store: Store, prefix: string): Promise<string | undefined> {
   await store.put(manifestKey(prefix), encodeManifest(manifestOf(record)), 'application/json')
   const index = indexKey({
     id: record.id,
@@ -180,12 +187,18 @@ async function commit(record: CrashRecord, store: Store, prefix: string): Promis
     comm: commOf(record.reading),
     outcome: record.core === null ? 'record' : record.core.complete ? 'full' : 'incomplete',
   })
-  await store.put(index, new Uint8Array(0))
+  try {
+    await store.put(index, new Uint8Array(0))
+    return undefined
+  } catch (error) {
+    return (error as Error).message
+  }
 }
 
-function report(record: CrashRecord, deps: HandleDeps): ExitCode {
+function report(record: CrashRecord, unindexed: string | undefined, deps: HandleDeps): ExitCode {
   const { level, line } = logLine(record)
-  log(deps.os, level, line, {
+  const missing = unindexed === undefined ? '' : `, found by its pod only (${printable(unindexed)})`
+  log(deps.os, level, line + missing, {
     CORELIFT_ID: record.id,
     CORELIFT_NAMESPACE: record.place.namespace,
     CORELIFT_POD: record.place.pod,

@@ -8,9 +8,9 @@ import { AGAIN, type Os } from '../os/os.ts'
 const KIB = 1024
 /** The kernel fills a pipe while we compress: a larger one means fewer turns. 1 MiB is fs.pipe-max-size's default. */
 const PIPE_BYTES = 1024 * KIB
-const READ_BYTES = 1024 * KIB
+const READ_BYTES = 256 * KIB
 /** Sockets get a turn after this much input, however fast it comes: one moves a fraction of a part at each. */
-const TURN_BYTES = 256 * KIB
+const TURN_BYTES = 1024 * KIB
 /** Longest single wait for input: sockets stand still meanwhile. */
 const POLL_MS_MAX = 16
 
@@ -59,17 +59,28 @@ export class CoreInput {
    * @returns At most `bytesMax` bytes, valid until the next read; none at the end.
    */
   async read(bytesMax = READ_BYTES): Promise<Uint8Array> {
-    const into = this.#buffer.subarray(0, bytesMax)
+    if (this.#sinceTurn >= TURN_BYTES) await this.#giveTurn()
     for (let pollMs = 1; ; pollMs = Math.min(pollMs * 2, POLL_MS_MAX)) {
-      if (this.#sinceTurn >= TURN_BYTES) await this.#giveTurn()
-      const bytes = this.#os.read(this.#fd, into)
+      const bytes = this.#readAvailable(bytesMax)
       if (bytes !== AGAIN) {
         this.#sinceTurn += bytes
-        return into.subarray(0, bytes)
+        return this.#buffer.subarray(0, bytes)
       }
       await this.#giveTurn()
       this.#os.pollInput(this.#fd, pollMs)
     }
+  }
+
+  /** The kernel writes page by page: many small reads make one chunk, or each would go the whole way by itself. */
+  #readAvailable(bytesMax: number): number {
+    let filled = 0
+    while (filled < bytesMax) {
+      const bytes = this.#os.read(this.#fd, this.#buffer.subarray(filled, bytesMax))
+      if (bytes === AGAIN) return filled === 0 ? AGAIN : filled
+      if (bytes === 0) break
+      filled += bytes
+    }
+    return filled
   }
 
   /** Lets the kernel go on: the crashed process is reaped once nobody can read from the pipe. */

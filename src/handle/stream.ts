@@ -1,4 +1,5 @@
 // The core's way from stdin into the store: compressed in frames, hashed, sent in parts; bounded memory throughout.
+import { createHash } from 'node:crypto'
 import type { CoreHead } from '../core/head.ts'
 import { MultipartWriter } from '../store/multipart.ts'
 import type { ManifestCore } from '../store/manifest.ts'
@@ -6,12 +7,6 @@ import type { Store } from '../store/store.ts'
 import type { FrameCompressor } from '../zstd/codec.ts'
 import { SeekableWriter } from '../zstd/seekable-writer.ts'
 import type { CoreInput } from './input.ts'
-
-/** node:crypto's Hash, as far as used. */
-export interface Hasher {
-  update(bytes: Uint8Array): unknown
-  digest(encoding: 'hex'): string
-}
 
 export interface StreamOptions {
   readonly input: CoreInput
@@ -21,7 +16,6 @@ export interface StreamOptions {
   readonly store: Store
   readonly key: string
   readonly compressor: FrameCompressor
-  readonly sha256: Hasher
   /** Called when the last byte was read and the crashed process let go. */
   readonly onBodyRead: () => void
 }
@@ -32,7 +26,8 @@ export interface StreamOptions {
  * @throws CoreliftError `E_STORE_…` when the store does not take it; nothing of it is left there then.
  */
 export async function storeCore(options: StreamOptions): Promise<ManifestCore> {
-  const { input, head, compressor, sha256 } = options
+  const { input, head, compressor } = options
+  const sha256 = createHash('sha256')
   const object = new MultipartWriter(options.store, options.key, 'application/zstd')
   const seekable = new SeekableWriter(compressor, bytes => {
     sha256.update(bytes)

@@ -1,12 +1,13 @@
 // The one place that touches libc: Os over bun:ffi. Only the compiled binary can run it, and its tests do.
 import { dlopen, FFIType, ptr, read as readMemory } from 'bun:ffi'
-import { closeSync, openSync } from 'node:fs'
+import { closeSync, openSync, readFileSync } from 'node:fs'
 import { AGAIN, type Os } from './os.ts'
 
 const { symbols: libc } = dlopen('libc.so.6', {
   __errno_location: { args: [], returns: FFIType.ptr },
   fcntl: { args: [FFIType.i32, FFIType.i32, FFIType.i32], returns: FFIType.i32 },
   flock: { args: [FFIType.i32, FFIType.i32], returns: FFIType.i32 },
+  madvise: { args: [FFIType.u64, FFIType.u64, FFIType.i32], returns: FFIType.i32 },
   memfd_create: { args: [FFIType.ptr, FFIType.u32], returns: FFIType.i32 },
   poll: { args: [FFIType.ptr, FFIType.u64, FFIType.i32], returns: FFIType.i32 },
   read: { args: [FFIType.i32, FFIType.ptr, FFIType.u64], returns: FFIType.i64_fast },
@@ -30,9 +31,13 @@ const POLLIN = 1
 const AF_UNIX = 1
 const SOCK_DGRAM_CLOEXEC = 2 | 0o2000000
 const MSG_DONTWAIT_NOSIGNAL = 0x40 | 0x4000
+const MADV_DONTNEED = 4
 const MFD_CLOEXEC = 1
 const EINTR = 4
 const EAGAIN = 11
+
+/** A line of /proc/self/maps: `start-end r-xp offset device inode /path`. The addon's memfd has no other copy. */
+const CODE_MAPPING = /^([0-9a-f]+)-([0-9a-f]+) r-xp \S+ \S+ \d+ +\/(?!memfd:).*$/gm
 
 const errno = (): number => readMemory.i32(libc.__errno_location()!, 0)
 const cString = (text: string): Uint8Array => new TextEncoder().encode(`${text}\0`)
@@ -76,14 +81,23 @@ export const libcOs: Os = {
     return libc.poll(ptr(pollfd), 1, milliseconds) > 0
   },
 
+  dropCodePages() {
+    // Only what is executable and private to a file: such pages are never written, so dropping them loses nothing.
+    const mappings = readFileSync('/proc/self/maps', 'latin1').matchAll(CODE_MAPPING)
+    for (const [, start, end] of mappings) {
+      const from = BigInt(`0x${start}`)
+      libc.madvise(from, BigInt(`0x${end}`) - from, MADV_DONTNEED)
+    }
+  },
+
   sendDatagram(socketPath, payload) {
-    const fd = libc.socket(AF_UNIX, SOCK_DGRAM_CLOEXEC, 0)
-    if (fd < 0) return false
     const address = new Uint8Array(110) // struct sockaddr_un
     new DataView(address.buffer).setUint16(0, AF_UNIX, true)
     const path = cString(socketPath)
     if (path.length > address.length - 2) return false
     address.set(path, 2)
+    const fd = libc.socket(AF_UNIX, SOCK_DGRAM_CLOEXEC, 0)
+    if (fd < 0) return false
     const sent = libc.sendto(
       fd,
       ptr(payload),

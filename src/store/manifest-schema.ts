@@ -18,6 +18,7 @@ const REASONS: Record<RefusalReason, true> = {
   'elf-32bit': true,
   'elf-big-endian': true,
   store: true,
+  failed: true,
 }
 
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0))

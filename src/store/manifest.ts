@@ -78,7 +78,7 @@ export interface Manifest {
   /** Known for refused cores too, unless their head could not be read. */
   readonly size: { readonly bytesExpected: number | null }
   readonly kit: { readonly key: 'kit.tar.zst'; readonly bytes: number } | null
-  /** Milliseconds from the handler's start until each step was done: `headRead`, `admitted`, `bodyRead`, `stored`. */
+  /** Milliseconds from the handler's start until each step was done: `procRead`, `headRead`, `admitted`, `bodyRead`, `stored`. */
   readonly durations: Readonly<Record<string, number>>
   readonly warnings: readonly string[]
   readonly handler: { readonly version: string }

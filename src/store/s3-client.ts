@@ -85,13 +85,17 @@ async function readCa(caFile: string): Promise<Buffer> {
   }
 }
 
+/** The SDK renews credentials that end within this time. */
+const RENEWAL_MS = 5 * 60_000
+const REREAD_MS = 60_000
+
 /**
  * Static credentials in a file have no expiry, and the SDK would keep them for ever; but session tokens expire, and
- * whoever renews them replaces the file. Expired from the start, they are read again for each request.
+ * whoever renews them replaces the file. With this expiry they are read again each minute.
  */
 function credentialsOf(filepath: string): NonNullable<S3ClientConfig['credentials']> {
   const fromFile = fromIni({ profile: 'default', filepath, configFilepath: '/dev/null', ignoreCache: true })
-  return async () => ({ expiration: new Date(), ...(await fromFile()) })
+  return async () => ({ expiration: new Date(Date.now() + RENEWAL_MS + REREAD_MS), ...(await fromFile()) })
 }
 
 /** The part of a request that asks for server-side encryption. */

@@ -47,7 +47,7 @@ const THROTTLED: Translation = {
 const DENIED: Translation = {
   code: 'E_STORE_DENIED',
   words: 'access denied',
-  hint: 'these credentials need s3:PutObject, s3:GetObject, s3:ListBucket and s3:AbortMultipartUpload on the prefix',
+  hint: 'on the prefix a node needs s3:PutObject and s3:AbortMultipartUpload, people need s3:GetObject and s3:ListBucket',
 }
 const REFUSED: Translation = { code: 'E_STORE_DENIED', words: 'the store refuses the request' }
 const KMS: Translation = {

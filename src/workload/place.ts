@@ -2,6 +2,9 @@
 // so what is no pod cannot take a pod's place.
 import type { Place, Workload } from '../crash.ts'
 
+/** Stands for a container where there is none; no container can have the name. */
+export const NO_CONTAINER = '-'
+
 /** As many digits of a container's id as docker and crictl show. */
 const SHORT_ID_DIGITS = 12
 
@@ -18,11 +21,11 @@ export function placeOf(workload: Workload, node: string): Place {
     case 'container':
       return { namespace: '_container', pod: workload.container, container: workload.container }
     case 'host':
-      return { namespace: '_host', pod: node, container: workload.unit ?? '-' }
+      return { namespace: '_host', pod: node, container: workload.unit ?? NO_CONTAINER }
   }
   return {
     namespace: '_unknown',
     pod: workload.podUid ?? workload.containerId?.slice(0, SHORT_ID_DIGITS) ?? node,
-    container: '-',
+    container: NO_CONTAINER,
   }
 }
