@@ -1,6 +1,7 @@
 // The SDK's client as corelift needs it: started by the kernel with an empty environment, quickly, and talking to servers
 // that are not AWS.
 
+import { statSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { Readable } from 'node:stream'
 import { S3Client } from '@aws-sdk/client-s3'
@@ -85,17 +86,20 @@ async function readCa(caFile: string): Promise<Buffer> {
   }
 }
 
-/** The SDK renews credentials that end within this time. */
-const RENEWAL_MS = 5 * 60_000
-const REREAD_MS = 60_000
-
 /**
  * Static credentials in a file have no expiry, and the SDK would keep them for ever; but session tokens expire, and
- * whoever renews them replaces the file. With this expiry they are read again each minute.
+ * whoever renews them replaces the file. Expired from the start, they are asked for at each request, and read again
+ * when the file is another.
  */
 function credentialsOf(filepath: string): NonNullable<S3ClientConfig['credentials']> {
   const fromFile = fromIni({ profile: 'default', filepath, configFilepath: '/dev/null', ignoreCache: true })
-  return async () => ({ expiration: new Date(Date.now() + RENEWAL_MS + REREAD_MS), ...(await fromFile()) })
+  let known: { readonly file: string; readonly credentials: ReturnType<typeof fromFile> } | undefined
+  return async () => {
+    const { ino, size, mtimeMs } = statSync(filepath, { throwIfNoEntry: false }) ?? {}
+    const file = `${ino} ${size} ${mtimeMs}`
+    if (known?.file !== file) known = { file, credentials: fromFile() }
+    return { expiration: new Date(), ...(await known.credentials) }
+  }
 }
 
 /** The part of a request that asks for server-side encryption. */
