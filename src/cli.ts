@@ -95,6 +95,28 @@ async function addCommands(program: Command, session: Session): Promise<void> {
     })
 
   addConfigCommands(program, session, ending)
+  addHandleHelp(program, ending)
+}
+
+/** The kernel's entry does not come by here (main.ts): this is what people read about it. */
+function addHandleHelp(
+  program: Command,
+  ending: (codes: readonly ErrorCode[], ...examples: string[]) => string,
+): void {
+  program
+    .command('handle')
+    .summary('take a core from the kernel (kernel.core_pattern)')
+    .description(
+      'Takes the core of a crashed process from standard input. The kernel runs it, as kernel.core_pattern says:\n\n' +
+        '  |/usr/local/bin/corelift handle [--config FILE] SPECIFIERS',
+    )
+    .usage('[--config FILE] SPECIFIERS | --specifiers')
+    .option('--specifiers', 'print the specifiers, in the order in which it takes them')
+    .addHelpText(
+      'after',
+      `${ending(['E_SPECIFIERS', 'E_CONFIG', ...STORE_CODES], 'corelift handle --specifiers')}
+A crash that left a record without its core ends with 10, one whose core is not complete with 11.`,
+    )
 }
 
 function addConfigCommands(
