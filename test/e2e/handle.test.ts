@@ -188,3 +188,71 @@ t.test(
     t.match(node.manifests(), [{ outcome: 'full', core: { complete: true, codec: 'zstd-napi' } }])
   },
 )
+
+/** Runs its arguments, from the second on, with a pidfd of the process that the first names in place of PIDFD. */
+const WITH_PIDFD = `
+import os, sys
+fd = os.pidfd_open(int(sys.argv[1]))
+os.set_inheritable(fd, True)
+os.execv(sys.argv[2], [str(fd) if word == 'PIDFD' else word for word in sys.argv[2:]])`
+
+t.test(
+  'a pidfd proves the process, and one of another process makes /proc unbelievable',
+  { skip: skip || noNamespaces },
+  async t => {
+    for (const [pidfdOf, expected] of [
+      [process.pid, { crash: { pidfd: 'verified' }, process: { comm: String }, warnings: [] }],
+      [process.ppid, { crash: { pidfd: 'other-process' }, process: null, workload: { kind: 'unknown' } }],
+    ] as const) {
+      const node = makeNode()
+      t.teardown(() => node.remove())
+      const command = [node.binary, 'handle', '--config', node.configFile, ...specifiers({ F: 'PIDFD' })]
+      await run('python3', ['-c', WITH_PIDFD, String(pidfdOf), ...command], buildCore().whole())
+      t.match(node.manifests(), [{ ...expected, outcome: 'full' }])
+    }
+  },
+)
+
+/** A journal of one entry: binds journald's socket, runs the rest, writes down what came. */
+const JOURNAL = `
+import socket, subprocess, sys
+journal = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+journal.bind('/run/systemd/journal/socket')
+code = subprocess.run(sys.argv[2:]).returncode
+journal.settimeout(5)
+open(sys.argv[1], 'wb').write(journal.recv(65536))
+sys.exit(code)`
+
+t.test('a journal, where there is one, gets the crash', { skip: skip || noNamespaces }, async t => {
+  const node = makeNode()
+  t.teardown(() => node.remove())
+  const script = 'mount -t tmpfs tmpfs /run && mkdir -p /run/systemd/journal && exec "$@"'
+  const journal = ['python3', '-c', JOURNAL, join(node.dir, 'entry')]
+  const command = [node.binary, 'handle', '--config', node.configFile, ...specifiers()]
+  const args = ['--mount', '--propagation', 'private', 'sh', '-c', script, 'sh', ...journal, ...command]
+  t.match(await run('unshare', args, buildCore().whole()), { code: 0 })
+  const entry = readFileSync(join(node.dir, 'entry'), 'latin1')
+  const [manifest] = node.manifests()
+  t.match(entry, /^MESSAGE\n/)
+  t.match(entry, manifest!.id)
+  t.match(entry, /\nSYSLOG_IDENTIFIER\n.{8}corelift\n/s)
+})
+
+t.test(
+  'the handler is the first to go when memory runs out, and last in line for the processor',
+  { skip },
+  async t => {
+    const node = makeNode('[handler]\nnice = 12\noom_score_adj = 700')
+    t.teardown(() => node.remove())
+    const child = spawn(node.binary, ['handle', '--config', node.configFile, ...specifiers()], {
+      stdio: ['pipe', 'ignore', 'ignore'],
+    })
+    t.teardown(() => child.kill('SIGKILL'))
+    const adjusted = (): string => readFileSync(`/proc/${child.pid}/oom_score_adj`, 'utf8').trim()
+    for (let tries = 0; tries < 500 && adjusted() !== '700'; tries++)
+      await new Promise(resolve => setTimeout(resolve, 10))
+    t.equal(adjusted(), '700')
+    const stat = readFileSync(`/proc/${child.pid}/stat`, 'latin1')
+    t.equal(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[16], '12', 'field 19 of proc_pid_stat(5)')
+  },
+)
