@@ -86,9 +86,10 @@ t.test('the zstd command reads what the addon wrote, checksums and all', { skip 
   const table = decodeSeekTable(file)
   if (table.state !== 'table') return t.fail('no seek table')
   const first = file.subarray(0, table.frames[0]!.storedBytes)
+  t.ok(first[4]! & 4, 'RFC 8878, Frame_Header_Descriptor: Content_Checksum_flag')
   const decompressor = zstd.decompressor()
   t.ok(Buffer.from(decompressor.frame(first, 16 * 1024 * 1024)).equals(content.subarray(0, 16 * 1024 * 1024)))
   const damaged = Buffer.from(first)
   damaged[damaged.length - 1]! ^= 1
-  t.throws(() => decompressor.frame(damaged, 16 * 1024 * 1024), 'the checksum is checked')
+  t.throws(() => decompressor.frame(damaged, 16 * 1024 * 1024))
 })
