@@ -62,7 +62,7 @@ function unknown(owner: Container, reason: string): WorkloadFacts {
 function cgroupReport(owner: CgroupOwner, start: number): SourceReport {
   return {
     source: owner.kind === 'host' ? 'systemd-cgroup' : 'cgroup',
-    answered: owner.kind === 'host' ? owner.unit !== undefined : owner.kind === 'container',
+    answered: owner.kind !== 'unclear',
     milliseconds: since(start),
     ...(owner.kind === 'unclear' ? { detail: owner.reason } : {}),
   }
