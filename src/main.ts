@@ -32,6 +32,9 @@ const HANDLER_CONFIG = '/etc/corelift/config.toml'
 const beforeRetry = (): void => Bun.gc(true)
 
 async function main(args: readonly string[]): Promise<number> {
+  // `--config FILE` may stand before any command, also in a core_pattern: that crash must not be lost.
+  if (args[0] === '--config' && args[2] === 'handle')
+    return await main(['handle', '--config', args[1]!, ...args.slice(3)])
   if (args[0] === 'handle' && args[1] === '--specifiers') return printSpecifiers()
   if (args[0] === 'handle' && args[1] !== '--help') return await kernelEntry(args.slice(1))
   return await peoplesEntry(args)

@@ -48,6 +48,14 @@ t.test('a core that ends early is stored and says how much is missing', { skip }
   ])
 })
 
+t.test('the configuration may also be named before the command', { skip }, async t => {
+  const node = makeNode()
+  t.teardown(() => node.remove())
+  const args = ['--config', node.configFile, 'handle', ...specifiers()]
+  t.match(await run(node.binary, args, buildCore().whole()), { code: 0 })
+  t.match(node.manifests(), [{ outcome: 'full' }])
+})
+
 t.test('the time of a crash is the kernel’s', { skip }, async t => {
   const node = makeNode()
   t.teardown(() => node.remove())

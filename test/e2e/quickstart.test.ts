@@ -1,18 +1,26 @@
 // The README's first command, to its end and interrupted.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { noKernelControl } from '../lab/kernel.ts'
-import { noBinary } from '../lab/node.ts'
+import { BINARY, noBinary, run } from '../lab/node.ts'
+import { startEmbeddedS3 } from '../lab/s3-embedded.ts'
 
 const QUICKSTART = join(import.meta.dirname, '..', '..', 'scripts', 'quickstart')
 const skip = noKernelControl() ?? noBinary() ?? false
 
 /** @param interruptAt - Text after which the whole process group gets SIGINT, as from a terminal. */
-async function quickstart(interruptAt?: string): Promise<{ code: number | null; output: string }> {
-  const child = spawn(QUICKSTART, { stdio: ['ignore', 'pipe', 'pipe'], detached: true })
+async function quickstart(
+  interruptAt?: string,
+  env?: NodeJS.ProcessEnv,
+): Promise<{ code: number | null; output: string }> {
+  const child = spawn(QUICKSTART, {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    detached: true,
+    env: { ...process.env, ...env },
+  })
   let output = ''
   const take = (chunk: Buffer): void => {
     output += chunk.toString('utf8')
@@ -32,6 +40,30 @@ t.test('quickstart shows a real crash, from the kernel to gdb', { skip }, async 
   t.equal(code, 0, output)
   t.match(output, /== corelift ls\n.*TIME.*\n.*SIGSEGV +crasher +full/)
   t.match(output, /#0 +crash_here.*\n(.*\n)*#1 .*middle/)
+})
+
+t.test('quickstart takes the store that the environment names', { skip }, async t => {
+  const server = await startEmbeddedS3()
+  t.teardown(() => server.stop())
+  const directory = mkdtempSync('/dev/shm/cl-quickstart-')
+  t.teardown(() => rmSync(directory, { recursive: true }))
+  const aws = {
+    AWS_ENDPOINT_URL: server.endpoint,
+    AWS_ACCESS_KEY_ID: server.accessKey,
+    AWS_SECRET_ACCESS_KEY: server.secretKey,
+    AWS_REGION: 'us-east-1',
+  }
+  for (const url of [`s3://${server.bucket}/somewhere`, `file://${directory}`]) {
+    const { code, output } = await quickstart(undefined, { ...aws, CORELIFT_STORE_URL: url })
+    t.equal(code, 0, output)
+    t.notMatch(output, /embedded S3 server/)
+    const { stdout } = await run(BINARY, ['ls', '--json'], undefined, {
+      ...process.env,
+      ...aws,
+      CORELIFT_STORE_URL: url,
+    })
+    t.match(JSON.parse(stdout), [{ comm: 'crasher', complete: true }], url)
+  }
 })
 
 t.test('quickstart restores the kernel’s settings when it is interrupted', { skip }, async t => {
