@@ -1,24 +1,18 @@
-// What s3.ts does when servers and networks misbehave: a scripted server says what to answer to each request.
+// What s3.ts does when servers and networks misbehave.
 
 import { execFileSync } from 'node:child_process'
-import { once } from 'node:events'
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:http'
-import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
-import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import t from 'tap'
-import type { Test } from 'tap'
 import type { ErrorCode } from '../../src/errors.ts'
 import { withRetry } from '../../src/store/retry.ts'
 import { openS3Store } from '../../src/store/s3.ts'
-import type { S3StoreOptions } from '../../src/store/s3-client.ts'
-import { s3Options, writeCredentials } from './s3-options.ts'
+import { writeCredentials } from './s3-options.ts'
+import { type Answer, error, listening, openScripted, started, status } from './s3-scripted.ts'
 
 /** Of a CoreliftError. */
 type Expected = { code: ErrorCode; retryable: boolean; hint?: RegExp; message?: RegExp }
-type Answer = (request: IncomingMessage, response: ServerResponse) => void
 
 const stored = status(200, '', { etag: '"e"' })
 const hang: Answer = () => {}
@@ -259,58 +253,6 @@ t.test(
     })
   },
 )
-
-/** A server that gives these answers, one a request, and a store on it. */
-async function openScripted(t: Test, answers: readonly Answer[], settings: Partial<S3StoreOptions> = {}) {
-  const left = [...answers]
-  const requests: string[] = []
-  const server = createServer((request, response) => {
-    const answer = left.shift() ?? status(501)
-    const body: Buffer[] = []
-    request.on('error', () => {})
-    request.on('data', (chunk: Buffer) => body.push(chunk))
-    request.on('end', () => {
-      requests.push(`${request.method} ${request.url!.split('?')[0]} ${Buffer.concat(body).toString()}`)
-      answer(request, response)
-    })
-  }).listen(0, '127.0.0.1')
-  const options = { ...(await listening(t, server, 'http')), ...settings }
-  const store = await openS3Store(options)
-  t.teardown(() => store.close())
-  return { store, options, requests, server }
-}
-
-async function listening(
-  t: Test,
-  server: ReturnType<typeof createServer>,
-  scheme: string,
-): Promise<S3StoreOptions> {
-  await once(server, 'listening')
-  t.teardown(() => {
-    server.close()
-    server.closeAllConnections()
-  })
-  const endpoint = `${scheme}://127.0.0.1:${(server.address() as AddressInfo).port}`
-  return s3Options(
-    { endpoint, bucket: 'cores' },
-    writeCredentials(t, { accessKey: 'OLD', secretKey: 'SECRET' }),
-  )
-}
-
-function status(code: number, body = '', headers: Record<string, string> = {}): RequestListener {
-  return (_, response) => void response.writeHead(code, headers).end(body)
-}
-
-function error(code: number, name: string): RequestListener {
-  return status(code, `<?xml version="1.0"?><Error><Code>${name}</Code><Message>m</Message></Error>`)
-}
-
-function started(id: string): RequestListener {
-  return status(
-    200,
-    `<InitiateMultipartUploadResult><UploadId>${id}</UploadId></InitiateMultipartUploadResult>`,
-  )
-}
 
 function opensslMissing(): string | false {
   try {
