@@ -1,13 +1,15 @@
 // `corelift config check | show | defaults`.
 
 import { exampleFile } from '../config/example.ts'
-import { CONFIG_KEYS, escapeInvisible, tomlValue } from '../config/keys.ts'
-import type { ConfigValue } from '../config/keys.ts'
+import { CONFIG_KEYS } from '../config/keys.ts'
 import { examineConfig, loadConfig, renderProblem } from '../config/load.ts'
 import type { ConfigProblem } from '../config/load.ts'
 import { SYSTEM_CONFIG_FILE } from '../config/settings.ts'
 import type { ConfigSources } from '../config/settings.ts'
 import type { ConfigKeyName } from '../config/table.ts'
+import { escapeInvisible } from '../config/text.ts'
+import { tomlValue } from '../config/values.ts'
+import type { ConfigValue } from '../config/values.ts'
 import { EXIT } from '../errors.ts'
 import type { ExitCode } from '../errors.ts'
 
@@ -74,8 +76,18 @@ export function renderConfigShow({ keys }: ConfigShow): string {
     }
   })
   // Origins line up unless a long value would push them all away.
-  const width = Math.min(60, Math.max(...rows.map(({ assignment }) => assignment.length)))
-  return rows.map(({ assignment, from }) => `${assignment.padEnd(width)}  # ${from}\n`).join('')
+  const width = Math.min(60, Math.max(...rows.map(({ assignment }) => lastLine(assignment).length)))
+  return rows
+    .map(
+      ({ assignment, from }) =>
+        `${assignment}${' '.repeat(Math.max(0, width - lastLine(assignment).length))}  # ${from}\n`,
+    )
+    .join('')
+}
+
+/** Rules take a line each. */
+function lastLine(text: string): string {
+  return text.slice(text.lastIndexOf('\n') + 1)
 }
 
 /** A commented example file. */

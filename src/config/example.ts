@@ -1,8 +1,10 @@
 // The example file and the reference page, both from the table of keys.
 
-import { allowedWords, CONFIG_KEYS, tomlValue } from './keys.ts'
+import { CONFIG_KEYS } from './keys.ts'
 import type { NamedKey } from './keys.ts'
+import type { RuleKey, RulesKey } from './key-types.ts'
 import { SYSTEM_CONFIG_FILE } from './settings.ts'
+import { allowedWords, ruleToml, tomlValue } from './values.ts'
 
 const COLUMNS = 100
 
@@ -20,34 +22,74 @@ export function exampleFile(): string {
   ]
   for (const { section, keys } of sections()) {
     lines.push('', `[${section}]`)
-    for (const named of keys) {
-      const { key, definition } = named
-      lines.push('', ...comment(definition.text), ...comment(`Takes ${allowedWords(definition)}.`))
-      const value = shownValue(named)
-      if (definition.default === undefined) lines.push(...comment('Not set by default; for example:'))
-      lines.push(`#${key} = ${value}`)
-    }
+    for (const named of keys) lines.push('', ...exampleOf(named))
   }
   return `${lines.join('\n')}\n`
 }
 
-/** The reference as Markdown: a table a section. */
+function exampleOf(named: NamedKey): string[] {
+  const { name, key, definition } = named
+  const lines = [...comment(definition.text), ...comment(`Takes ${allowedWords(definition)}.`)]
+  if (definition.type === 'rules') return [...lines, ...exampleRules(name, definition)]
+  if (definition.default === undefined) lines.push(...comment('Not set by default; for example:'))
+  return [...lines, `#${key} = ${shownValue(named)}`]
+}
+
+function exampleRules(name: string, definition: RulesKey): string[] {
+  const { matchers, actions, example } = definition
+  const explained = (keys: Readonly<Record<string, RuleKey>>) =>
+    Object.entries(keys).flatMap(([key, rule]) =>
+      comment(`- ${key}: ${rule.text} Takes ${allowedWords(rule)}.`),
+    )
+  return [
+    ...comment('A rule looks at:'),
+    ...explained(matchers),
+    ...comment('and says:'),
+    ...explained(actions),
+    ...comment('There is none by default; for example:'),
+    ...example.flatMap(rule => [
+      `#[[${name}]]`,
+      ...ruleToml(definition, rule).map(([key, value]) => `#${key} = ${value}`),
+    ]),
+  ]
+}
+
+/** The reference as Markdown: a table a section, and one for the keys of rules. */
 export function referenceMarkdown(): string {
   return sections()
-    .map(({ section, keys }) =>
-      [
-        `### \`[${section}]\``,
-        '',
-        '| Key | Takes | Default | |',
-        '|---|---|---|---|',
-        ...keys.map(
-          ({ key, definition }) =>
-            `| \`${key}\` | ${cell(allowedWords(definition))} | ${defaultCell(definition)} | ${cell(definition.text)} |`,
-        ),
-        '',
-      ].join('\n'),
-    )
+    .flatMap(({ section, keys }) => [sectionMarkdown(section, keys), ...keys.flatMap(rulesMarkdown)])
     .join('\n')
+}
+
+function sectionMarkdown(section: string, keys: readonly NamedKey[]): string {
+  const rows = keys.map(({ key, definition }) => [
+    `\`${key}\``,
+    allowedWords(definition),
+    defaultCell(definition),
+    definition.text,
+  ])
+  return tableMarkdown(`[${section}]`, ['Key', 'Takes', 'Default', ''], rows)
+}
+
+function rulesMarkdown({ name, definition }: NamedKey): string[] {
+  if (definition.type !== 'rules') return []
+  const { matchers, actions } = definition
+  const rows = (keys: Readonly<Record<string, RuleKey>>, what: string) =>
+    Object.entries(keys).map(([key, rule]) => [`\`${key}\``, what, allowedWords(rule), rule.text])
+  const all = [...rows(matchers, 'looks at'), ...rows(actions, 'says')]
+  return [tableMarkdown(`[[${name}]]`, ['Key', '', 'Takes', ''], all)]
+}
+
+function tableMarkdown(title: string, head: readonly string[], rows: readonly string[][]): string {
+  const row = (cells: readonly string[]) => `| ${cells.map(cell).join(' | ')} |`
+  return [
+    `### \`${title}\``,
+    '',
+    row(head).replaceAll('  ', ' '),
+    `|${head.map(() => '---|').join('')}`,
+    ...rows.map(row),
+    '',
+  ].join('\n')
 }
 
 function sections(): { section: string; keys: NamedKey[] }[] {

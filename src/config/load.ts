@@ -1,14 +1,17 @@
 // The effective configuration: flags over environment over file over defaults. Every problem is found before any is
 // complained about.
 
-import { closest, distance } from 'fastest-levenshtein'
 import { CoreliftError } from '../errors.ts'
-import { acceptValue, allowedWords, CONFIG_KEYS, escapeInvisible } from './keys.ts'
-import type { ConfigValue } from './keys.ts'
-import { gatherSettings, isTable, SOURCES } from './settings.ts'
-import type { ConfigSources, Place } from './settings.ts'
-import { CONFIG_TABLE } from './table.ts'
+import { CONFIG_KEYS, unknownKeyWords } from './keys.ts'
+import type { NamedKey } from './keys.ts'
+import type { RulesKey } from './key-types.ts'
+import { acceptRules } from './rules.ts'
+import { gatherSettings, SOURCES } from './settings.ts'
+import type { ConfigSources, Place, Setting } from './settings.ts'
 import type { Config, ConfigKeyName } from './table.ts'
+import { notAllowedWords, quoteKey } from './text.ts'
+import { acceptValue, allowedWords } from './values.ts'
+import type { ConfigValue } from './values.ts'
 
 /** Something that keeps the configuration from being used. */
 export interface ConfigProblem {
@@ -51,22 +54,20 @@ export function examineConfig(sources: ConfigSources): ConfigExamination {
   const { file, settings, fileProblem } = gatherSettings(sources)
   const problems: ConfigProblem[] = fileProblem ? [fileProblem] : []
   const effective: Effective = new Map()
-  for (const { name, definition } of CONFIG_KEYS) {
+  for (const key of CONFIG_KEYS) {
+    const { name, definition } = key
     const setting = settings.get(name)
     settings.delete(name)
     if (setting === undefined) {
       effective.set(name, { value: definition.default, place: DEFAULT_PLACE, wrong: false })
       continue
     }
-    const value = acceptValue(definition, setting.raw)
-    const wrong = value === undefined
-    effective.set(name, { value: value ?? definition.default, place: setting, wrong })
-    if (wrong) {
-      const text = `${quoteRaw(setting.raw)} is not allowed; allowed: ${allowedWords(definition)}`
-      problems.push(problemAt(setting, name, text))
-    }
+    const accepted = accept(key, setting)
+    problems.push(...accepted.problems)
+    const wrong = accepted.problems.length > 0
+    effective.set(name, { value: wrong ? definition.default : accepted.value, place: setting, wrong })
   }
-  for (const [name, setting] of settings) problems.push(problemAt(setting, name, unknownWords(name)))
+  for (const [name, setting] of settings) problems.push(problemAt(setting, name, unknownKeyWords(name)))
   // What stands in a file that cannot be read is not known to be missing.
   if (!fileProblem) problems.push(...contradictions(effective, sources.required ?? []))
 
@@ -78,6 +79,38 @@ export function examineConfig(sources: ConfigSources): ConfigExamination {
 /** `FILE:LINE: KEY: what is wrong`. */
 export function renderProblem({ where, key, text }: ConfigProblem): string {
   return key === undefined ? `${where}: ${text}` : `${where}: ${key}: ${text}`
+}
+
+interface Accepted {
+  readonly value: ConfigValue
+  /** None: the value can be used. */
+  readonly problems: readonly ConfigProblem[]
+}
+
+function accept({ name, definition }: NamedKey, setting: Setting): Accepted {
+  if (definition.type === 'rules') return acceptRulesAt(definition, name, setting)
+  const value = acceptValue(definition, setting.raw)
+  if (value !== undefined) return { value, problems: [] }
+  const text = notAllowedWords(setting.raw, allowedWords(definition))
+  return { value, problems: [problemAt(setting, name, text)] }
+}
+
+function acceptRulesAt(definition: RulesKey, name: string, setting: Setting): Accepted {
+  const accepted = acceptRules(definition, setting.raw)
+  if (accepted === undefined) {
+    const text =
+      setting.source === 'file'
+        ? notAllowedWords(setting.raw, allowedWords(definition))
+        : `can stand in the configuration file only; allowed there: ${allowedWords(definition)}`
+    return { value: undefined, problems: [problemAt(setting, name, text)] }
+  }
+  const problems = accepted.problems.map(({ index, key, text }) => {
+    const place = setting.placeIn(index, ...(key === undefined ? [] : [key]))
+    // People count rules from 1, and so does a crash's manifest.
+    const path = `${name}[${index + 1}]${key === undefined ? '' : `.${quoteKey(key)}`}`
+    return problemAt(place, path, text)
+  })
+  return { value: accepted.rules, problems }
 }
 
 type Effective = Map<
@@ -99,7 +132,8 @@ function contradictions(effective: Effective, required: readonly ConfigKeyName[]
     if (value === undefined && !wrong)
       problems.push({ where: 'configuration', key: name, text: 'is not set' })
   }
-  if (String(effective.get('store.url')!.value).startsWith('file:')) {
+  const url = effective.get('store.url')!.value
+  if (typeof url === 'string' && url.startsWith('file:')) {
     for (const name of S3_ONLY.filter(name => isMeantFor(effective, name, 'store.url'))) {
       problems.push(problemAt(effective.get(name)!.place, name, 'has no meaning for a file:// store'))
     }
@@ -130,17 +164,6 @@ const S3_ONLY = [
   'store.kms_key_id',
 ] as const satisfies readonly ConfigKeyName[]
 
-/** @param name - As it stands in the file, of no key in the table. */
-function unknownWords(name: string): string {
-  if (Object.hasOwn(CONFIG_TABLE, name)) return `is a section: its keys stand below [${name}]`
-  const names = [...CONFIG_KEYS.map(key => key.name), ...Object.keys(CONFIG_TABLE)]
-  const namesake = CONFIG_KEYS.find(({ key }) => key === name.split('.').at(-1))?.name
-  const near = namesake ?? closest(name, names)
-  // A third of the letters wrong is a typing error; more is another word.
-  const isNear = near === namesake || distance(name, near) <= Math.max(2, name.length / 3)
-  return isNear ? `is not a key; did you mean ${near}?` : 'is not a key'
-}
-
 function problemAt({ where, line }: Place, key: string, text: string): ConfigProblem {
   return line === undefined ? { where, key, text } : { where, line, key, text }
 }
@@ -151,11 +174,4 @@ function nested(effective: Effective): Config {
   for (const { name, section, field } of CONFIG_KEYS)
     (sections[section] ??= {})[field] = effective.get(name)!.value
   return sections as unknown as Config
-}
-
-/** A value in a message. Long ones are cut: a message is a line. */
-function quoteRaw(raw: unknown): string {
-  if (isTable(raw)) return 'a table'
-  const text = typeof raw === 'number' ? String(raw) : escapeInvisible(JSON.stringify(raw))
-  return text.length > 100 ? `${text.slice(0, 100)}…` : text
 }

@@ -3,10 +3,12 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parse, TomlError } from 'smol-toml'
-import { CONFIG_KEYS, escapeInvisible, quoteText, rawFromText } from './keys.ts'
+import { CONFIG_KEYS } from './keys.ts'
 import { lineFinder } from './lines.ts'
 import { CONFIG_TABLE } from './table.ts'
 import type { ConfigKeyName } from './table.ts'
+import { escapeInvisible, isTable, quoteKey } from './text.ts'
+import { rawFromText } from './values.ts'
 
 /** Where the handler looks when it is not told, and people last. */
 export const SYSTEM_CONFIG_FILE = '/etc/corelift/config.toml'
@@ -27,6 +29,8 @@ export interface ConfigSources {
 /** A value on its way, with the place where it stands. */
 export interface Setting extends Place {
   readonly raw: unknown
+  /** Where a part of the value stands, by indices (from 0) and keys; the nearest that is known. */
+  readonly placeIn: (...path: readonly (string | number)[]) => Place
 }
 export interface Place {
   readonly where: string
@@ -109,14 +113,16 @@ function findFile({ file, searched, env }: ConfigSources): FoundFile | undefined
 function fileSettings(file: string, text: string): Gathered['settings'] {
   const settings: Gathered['settings'] = new Map()
   const lineOf = lineFinder(text)
-  const add = (name: string, line: number, raw: unknown) =>
-    settings.set(name, { raw, where: `${file}:${line}`, line, source: 'file' })
+  const placeOf = (...path: readonly (string | number)[]): Place => {
+    const line = lineOf(...path)
+    return { where: `${file}:${line}`, line, source: 'file' }
+  }
+  const add = (name: string, raw: unknown, ...path: string[]) =>
+    settings.set(name, { raw, ...placeOf(...path), placeIn: (...rest) => placeOf(...path, ...rest) })
   for (const [section, content] of Object.entries(parse(text))) {
-    if (!Object.hasOwn(CONFIG_TABLE, section) || !isTable(content))
-      add(quoteKey(section), lineOf(section), content)
+    if (!Object.hasOwn(CONFIG_TABLE, section) || !isTable(content)) add(quoteKey(section), content, section)
     else
-      for (const [key, raw] of Object.entries(content))
-        add(`${section}.${quoteKey(key)}`, lineOf(section, key), raw)
+      for (const [key, raw] of Object.entries(content)) add(`${section}.${quoteKey(key)}`, raw, section, key)
   }
   return settings
 }
@@ -124,22 +130,13 @@ function fileSettings(file: string, text: string): Gathered['settings'] {
 /** Variables that name no key are left alone: Kubernetes sets CORELIFT_SERVICE_HOST for a service of that name. */
 function* textSettings({ env, flags }: ConfigSources): Generator<[string, Setting]> {
   for (const { name, variable, definition } of CONFIG_KEYS) {
-    const [flag, text] = [flags?.[name], env[variable]]
-    if (flag !== undefined)
-      yield [name, { raw: rawFromText(definition, flag), where: 'flag', source: 'flag' }]
-    else if (text) {
-      yield [
-        name,
-        { raw: rawFromText(definition, text), where: `environment ${variable}`, source: 'environment' },
-      ]
-    }
+    const [flag, variableText] = [flags?.[name], env[variable]]
+    const text = flag ?? variableText
+    if (flag === undefined && !variableText) continue
+    const place: Place =
+      flag === undefined
+        ? { where: `environment ${variable}`, source: 'environment' }
+        : { where: 'flag', source: 'flag' }
+    yield [name, { raw: rawFromText(definition, text!), ...place, placeIn: () => place }]
   }
-}
-
-export function isTable(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Date)
-}
-
-function quoteKey(key: string): string {
-  return /^[A-Za-z0-9_-]+$/.test(key) ? key : quoteText(key)
 }

@@ -1,50 +1,12 @@
 // Every configuration key: its type, unit, default and text. Types, checks, the example file, `config show` and the
 // documentation are made from this table and nowhere else.
 
-interface KeyBase<T> {
-  /** What a reader of the example file needs to know; wrapped when printed. */
-  readonly text: string
-  /** Used when the file does not name the key; `undefined`: unset is a value of its own. */
-  readonly default: T
-}
-
-export interface TextKey<T extends string | undefined = string | undefined> extends KeyBase<T> {
-  readonly type: 'text'
-  /** What the value must look like, and how to say so. */
-  readonly form?: { readonly pattern: RegExp; readonly words: string }
-  /** A value for the example file, where the default is unset. */
-  readonly example?: string
-}
-export interface ChoiceKey<C extends string = string> extends KeyBase<C> {
-  readonly type: 'choice'
-  readonly choices: readonly C[]
-}
-export interface BooleanKey extends KeyBase<boolean> {
-  readonly type: 'boolean'
-}
-export interface IntegerKey extends KeyBase<number> {
-  readonly type: 'integer'
-  readonly min: number
-  readonly max: number
-}
-/** Bytes: an integer, or a text such as "32GiB". */
-export interface SizeKey extends KeyBase<number> {
-  readonly type: 'size'
-  readonly min: number
-  readonly max: number
-}
-export interface ListKey extends KeyBase<readonly string[]> {
-  readonly type: 'list'
-  readonly form: { readonly pattern: RegExp; readonly words: string }
-}
-export type ConfigKey = TextKey | ChoiceKey | BooleanKey | IntegerKey | SizeKey | ListKey
-
-export const KIB = 1024
-export const MIB = 1024 * KIB
-export const GIB = 1024 * MIB
-export const TIB = 1024 * GIB
+import { GIB, TIB } from '../units.ts'
+import type { ConfigKey, Fields, RuleOf } from './key-types.ts'
+import { POLICY_ACTIONS, POLICY_MATCHERS } from './policy-table.ts'
 
 const absolutePath = { pattern: /^\/\P{Cc}*$/u, words: 'an absolute path' }
+const glob = { pattern: /^\P{Cc}+$/u, words: 'names, in which * stands for any text' }
 const httpUrl = { pattern: /^https?:\/\/[^/\s]+\/?$/, words: 'http://HOST[:PORT] or https://HOST[:PORT]' }
 
 export const CONFIG_TABLE = {
@@ -151,7 +113,7 @@ export const CONFIG_TABLE = {
       type: 'text',
       default: '/run/corelift',
       form: absolutePath,
-      text: 'Root-only directory on a tmpfs that holds the slots.',
+      text: 'Root-only directory on a tmpfs that holds the slots, and what the rates of rules have let through.',
     },
   },
   capture: {
@@ -166,6 +128,13 @@ export const CONFIG_TABLE = {
       form: { pattern: /^[A-Za-z_][A-Za-z0-9_]*$/, words: 'names of environment variables' },
       text: 'Environment variables to keep. None by default: environments hold secrets.',
     },
+    log_lines: {
+      type: 'integer',
+      default: 200,
+      min: 0,
+      max: 200,
+      text: "How many of the last lines of the container's log go into the kit, of its last 256 KiB. 0: none; logs may hold secrets.",
+    },
     zstd_level: {
       type: 'integer',
       default: 1,
@@ -178,6 +147,32 @@ export const CONFIG_TABLE = {
       choices: ['addon', 'runtime'],
       default: 'addon',
       text: "Which zstd compresses: the embedded addon, or the runtime's own, slower, should the addon not load on a host.",
+    },
+  },
+  policy: {
+    pod_annotations: {
+      type: 'boolean',
+      default: true,
+      text: 'Whether pods may lower what is kept of their own crashes with the annotations corelift.io/capture and corelift.io/core-bytes-max. They never raise it.',
+    },
+    // The last of its section: in TOML, what follows [[policy.rules]] belongs to a rule.
+    rules: {
+      type: 'rules',
+      words: 'tables, each a rule below its own line [[policy.rules]]',
+      default: [],
+      matchers: POLICY_MATCHERS,
+      actions: POLICY_ACTIONS,
+      example: [
+        { namespace: ['kube-*'], capture: 'record' },
+        {
+          label: { app: 'cart*', tier: 'web' },
+          signal: [3, 6],
+          comm: ['java'],
+          coreBytesMax: 4 * GIB,
+          rate: { cores: 5, seconds: 3600 },
+        },
+      ],
+      text: 'What is kept of which crash. The first rule that matches decides, alone; without one the other sections hold. In its globs, `*` stands for any text and `?` for one character. Rules stand in the file only.',
     },
   },
   handler: {
@@ -209,13 +204,55 @@ export const CONFIG_TABLE = {
       default: 500,
       min: 1,
       max: 60_000,
-      text: "Longest wait for a container runtime's answer.",
+      text: "Longest wait for all that container runtimes say, together. A runtime that does not answer costs a crash this, and its pod's labels.",
+    },
+    labels: {
+      type: 'list',
+      default: ['app', 'app.kubernetes.io/*', 'com.docker.compose.*'],
+      form: glob,
+      text: 'Labels to keep, of the pod or of a container without one. `*` stands for any text.',
+    },
+    annotations: {
+      type: 'list',
+      default: ['corelift.io/*'],
+      form: glob,
+      text: 'Annotations to keep.',
     },
     containerd_state_dir: {
       type: 'text',
       default: '/run/containerd',
       form: absolutePath,
-      text: "containerd's `state` directory, which holds the bundles of running containers.",
+      text: "containerd's `state` directory, which holds the bundles of running containers. k3s: /run/k3s/containerd.",
+    },
+    containerd_socket: {
+      type: 'text',
+      default: '/run/containerd/containerd.sock',
+      form: absolutePath,
+      text: "containerd's socket, for what its CRI plugin knows. k3s: /run/k3s/containerd/containerd.sock.",
+    },
+    containers_storage_dirs: {
+      type: 'list',
+      default: ['/run/containers/storage', '/var/lib/containers/storage'],
+      form: { ...absolutePath, words: 'absolute paths' },
+      text: "Where CRI-O and podman keep what runs: containers/storage's `runroot` and `graphroot`.",
+    },
+    crio_socket: {
+      type: 'text',
+      default: '/run/crio/crio.sock',
+      form: absolutePath,
+      text: 'Socket of CRI-O.',
+    },
+    podman_socket: {
+      type: 'text',
+      default: '/run/podman/podman.sock',
+      form: absolutePath,
+      text: "Socket of podman's API service, where one runs.",
+    },
+    docker_root: {
+      type: 'text',
+      default: '/var/lib/docker',
+      form: absolutePath,
+      text: "The Docker Engine's `data-root`.",
     },
     docker_socket: {
       type: 'text',
@@ -235,30 +272,13 @@ export const CONFIG_TABLE = {
   },
 } as const satisfies Record<string, Record<string, ConfigKey>>
 
-type Camel<S extends string> = S extends `${infer Head}_${infer Tail}`
-  ? `${Head}${Capitalize<Camel<Tail>>}`
-  : S
-type Value<K extends ConfigKey> = K extends TextKey
-  ? K['default'] extends string
-    ? string
-    : string | undefined
-  : K extends ChoiceKey
-    ? K['choices'][number]
-    : K extends BooleanKey
-      ? boolean
-      : K extends ListKey
-        ? readonly string[]
-        : number
 type Table = typeof CONFIG_TABLE
 
 /** Effective values: `budget.core_bytes_max` in the file is `config.budget.coreBytesMax` here. */
-export type Config = {
-  readonly [S in keyof Table]: {
-    readonly [K in keyof Table[S] & string as Camel<K>]: Table[S][K] extends ConfigKey
-      ? Value<Table[S][K]>
-      : never
-  }
-}
+export type Config = { readonly [S in keyof Table]: Fields<Table[S]> }
+
+/** One of `[[policy.rules]]`: what it does not say is absent. */
+export type PolicyRule = RuleOf<Table['policy']['rules']>
 
 /** `budget.core_bytes_max` and the like. */
 export type ConfigKeyName = {

@@ -10,8 +10,7 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { acquireSlot, stateDirProblem } from '../../src/budget/slots.ts'
-import type { StateDirFacts } from '../../src/budget/slots.ts'
+import { acquireSlot } from '../../src/budget/slots.ts'
 import { fakeLock } from './fake-lock.ts'
 import { noTmpfs, stateDir } from './state-dir.ts'
 
@@ -120,26 +119,4 @@ t.test('a directory that somebody else prepared is refused', { skip }, async t =
   mkdirSync(join(parent, 'planted'), { mode: 0o700 })
   symlinkSync('/dev/null', join(parent, 'planted', 'slot-0'))
   await t.rejects(acquire('planted'), { code: 'E_CONFIG', message: /ELOOP/, hint: /tmpfs/ })
-})
-
-t.test('who owns it and where it is decides too', async t => {
-  const good: StateDirFacts = {
-    mode: 0o40700,
-    uid: 0,
-    euid: 0,
-    onRootFilesystem: false,
-    filesystemType: 0x01021994,
-  }
-  const [ext4, ramfs] = [0xef53, 0x858458f6]
-  t.equal(stateDirProblem(good), undefined)
-  t.equal(stateDirProblem({ ...good, mode: 0o40755 }), undefined)
-  t.match(stateDirProblem({ ...good, uid: 1000 }), /belongs to uid 1000/)
-  t.match(stateDirProblem({ ...good, mode: 0o40720 }), /written by others/)
-  t.match(stateDirProblem({ ...good, onRootFilesystem: true, filesystemType: ext4 }), /root file system/)
-  t.equal(stateDirProblem({ ...good, filesystemType: ext4 }), undefined, 'a disk, but not the root disk')
-  t.equal(
-    stateDirProblem({ ...good, onRootFilesystem: true, filesystemType: ramfs }),
-    undefined,
-    'a live system',
-  )
 })

@@ -79,6 +79,25 @@ t.test('show: what is printed is TOML that says the same', async t => {
   })
 })
 
+t.test('show: rules are a line each, and data in JSON', async t => {
+  const rules = '[[policy.rules]]\nsignal = 6\ncapture = "off"\n[[policy.rules]]\nrate = "5/hour"\n'
+  const file = join(t.testdir({ 'config.toml': rules }), 'config.toml')
+  const shown = configShow({ file, env: {} })
+  t.match(shown.keys.find(({ key }) => key === 'policy.rules')?.value, [
+    { signal: [6], capture: 'off' },
+    { rate: { cores: 5, seconds: 3600 } },
+  ])
+  const printed = renderConfigShow(shown)
+  t.match(
+    printed,
+    /^policy\.rules = \[\n {2}\{ signal = "SIGABRT", capture = "off" \},\n {2}\{ rate = "5\/hour" \},\n\] +# .*:1$/m,
+  )
+  t.same(parse(printed)['policy'], {
+    pod_annotations: true,
+    rules: [{ signal: 'SIGABRT', capture: 'off' }, { rate: '5/hour' }],
+  })
+})
+
 t.test('show: a configuration that cannot be used is an error', async t => {
   const file = join(t.testdir({ 'config.toml': 'x = 1' }), 'config.toml')
   t.throws(() => configShow({ file, env: {} }), { code: 'E_CONFIG' })

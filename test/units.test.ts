@@ -1,7 +1,7 @@
 import { deepStrictEqual } from 'node:assert/strict'
 import fc from 'fast-check'
 import t from 'tap'
-import { formatSize, parseSize } from '../../src/config/units.ts'
+import { formatRate, formatSize, parseQuantity, parseRate, parseSize } from '../src/units.ts'
 
 t.test('sizes are numbers with binary or decimal units', async t => {
   t.equal(parseSize('4096'), 4096)
@@ -44,4 +44,22 @@ t.test('a size that is written reads as the same', async () => {
       deepStrictEqual(parseSize(formatSize(count * 2 ** 30)), count * 2 ** 30),
     ),
   )
+})
+
+t.test("quantities are sizes, and Kubernetes' own", async t => {
+  t.equal(parseQuantity('512Mi'), 512 * 2 ** 20)
+  t.equal(parseQuantity('1G'), 1e9)
+  t.equal(parseQuantity('64k'), 64_000)
+  t.equal(parseQuantity('2GiB'), 2 ** 31)
+  t.equal(parseQuantity('4096'), 4096)
+  for (const text of ['1.5Gi', '1e3', '100m', '64K', 'Mi', '-1', '', ' 1', '1Gi ', '1kB', '9999999Ti'])
+    t.equal(parseQuantity(text), undefined, text)
+})
+
+t.test('a rate is a number of cores in a named time, and never none', async t => {
+  t.strictSame(parseRate('5/hour'), { cores: 5, seconds: 3600 })
+  for (const text of ['1/minute', '12/hour', '999999/day']) t.equal(formatRate(parseRate(text)!), text)
+  t.equal(formatRate({ cores: 2, seconds: 90 }), '2/90 s')
+  for (const text of ['0/hour', '5', '5/h', '1.5/hour', '5 / hour', '1000000/day', '-1/day'])
+    t.equal(parseRate(text), undefined, text)
 })

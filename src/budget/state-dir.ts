@@ -1,0 +1,122 @@
+// The directory of what handlers share, `budget.state_dir`: only its owner can change what is in it, and it is not on the
+// root disk.
+
+import { closeSync, constants, fstatSync, mkdirSync, openSync, statfsSync, statSync } from 'node:fs'
+import { basename, dirname } from 'node:path'
+import { CoreliftError } from '../errors.ts'
+
+/** statfs(2), f_type. */
+const TMPFS_MAGIC = 0x01021994
+const RAMFS_MAGIC = 0x858458f6
+
+/** What `stateDirProblem` looks at. */
+export interface StateDirFacts {
+  readonly mode: number
+  readonly uid: number
+  readonly euid: number
+  /** st_dev of the directory is that of `/`. */
+  readonly onRootFilesystem: boolean
+  /** statfs(2), f_type. */
+  readonly filesystemType: number
+}
+
+/**
+ * Opens the directory, made when it is not there, and checks what was opened.
+ * @returns A descriptor; what lies in the directory is opened below it: `/proc/self/fd/N/…`.
+ * @throws CoreliftError `E_CONFIG` when it is not one to trust; see `stateDirProblem`.
+ */
+export function openStateDir(path: string): number {
+  const fd = makeAndOpen(path)
+  const problem = stateDirProblem(factsOf(fd))
+  if (problem === undefined) return fd
+  closeSync(fd)
+  throw stateDirError(path, problem)
+}
+
+function factsOf(fd: number): StateDirFacts {
+  const { mode, uid, dev } = fstatSync(fd)
+  return {
+    mode,
+    uid,
+    euid: process.geteuid!(),
+    onRootFilesystem: dev === statSync('/').dev,
+    filesystemType: statfsSync(`/proc/self/fd/${fd}`).type,
+  }
+}
+
+function makeAndOpen(path: string): number {
+  try {
+    return openDirectory(path)
+  } catch (error) {
+    if (codeOf(error) !== 'ENOENT') throw unopenable(path, error)
+  }
+  // Looked at before anything is made: the root file system is not written to, not even a directory.
+  const parent = openParent(path)
+  try {
+    const { onRootFilesystem, filesystemType } = factsOf(parent)
+    if (onRootFilesystem && !isInMemory(filesystemType))
+      throw stateDirError(path, 'is on the root file system')
+    mkdirSync(`/proc/self/fd/${parent}/${basename(path)}`, { mode: 0o700 })
+  } catch (error) {
+    if (error instanceof CoreliftError) throw error
+    // Another handler was faster.
+    if (codeOf(error) !== 'EEXIST') throw stateDirError(path, `cannot be made: ${codeOf(error)}`, error)
+  } finally {
+    closeSync(parent)
+  }
+  try {
+    return openDirectory(path)
+  } catch (error) {
+    throw unopenable(path, error)
+  }
+}
+
+function openDirectory(path: string): number {
+  return openSync(path, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW)
+}
+
+function openParent(path: string): number {
+  try {
+    return openSync(dirname(path), constants.O_RDONLY | constants.O_DIRECTORY)
+  } catch (error) {
+    throw stateDirError(path, `cannot be made: ${codeOf(error)}`, error)
+  }
+}
+
+function unopenable(path: string, error: unknown): CoreliftError {
+  const isOther = codeOf(error) === 'ENOTDIR' || codeOf(error) === 'ELOOP'
+  const problem = isOther
+    ? 'is no directory (symbolic links are not followed)'
+    : `cannot be opened: ${codeOf(error)}`
+  return stateDirError(path, problem, error)
+}
+
+/**
+ * Why a directory must not hold the slots and rates: others could use them up, or every crash would touch the root disk.
+ * @returns undefined when it may.
+ */
+export function stateDirProblem(facts: StateDirFacts): string | undefined {
+  if (facts.uid !== facts.euid) return `belongs to uid ${facts.uid}, not to ${facts.euid}`
+  if ((facts.mode & 0o022) !== 0)
+    return `can be written by others (mode ${(facts.mode & 0o7777).toString(8)})`
+  return facts.onRootFilesystem && !isInMemory(facts.filesystemType)
+    ? 'is on the root file system'
+    : undefined
+}
+
+/** A root file system in memory, as a live system has it, is no disk to spare. */
+function isInMemory(filesystemType: number): boolean {
+  return filesystemType === TMPFS_MAGIC || filesystemType === RAMFS_MAGIC
+}
+
+/** The error that says what is wrong with `budget.state_dir`. */
+export function stateDirError(path: string, problem: string, cause?: unknown): CoreliftError {
+  return new CoreliftError('E_CONFIG', `budget.state_dir = ${JSON.stringify(path)} ${problem}`, {
+    hint: 'name a directory on a tmpfs that only root can enter, such as /run/corelift; it is made when it is not there',
+    cause,
+  })
+}
+
+export function codeOf(error: unknown): string {
+  return (error as NodeJS.ErrnoException).code ?? String(error)
+}
