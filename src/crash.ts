@@ -31,40 +31,61 @@ export type PidfdState = 'verified' | 'absent' | 'not-a-pidfd' | 'other-process'
 
 export type Runtime = 'containerd' | 'docker' | 'crio' | 'podman'
 
+/** Whoever is asked about a workload. */
+export type SourceName =
+  | 'cgroup'
+  | 'systemd-cgroup'
+  | 'containerd-bundle'
+  | 'containers-storage'
+  | 'docker-config'
+  | 'containerd-cri'
+  | 'crio-cri'
+  | 'docker-api'
+  | 'podman-api'
+
 /** Where a fact about a workload came from, or why it did not. */
 export interface SourceReport {
-  readonly source: 'cgroup' | 'containerd-bundle' | 'docker-api' | 'systemd-cgroup'
+  readonly source: SourceName
   readonly answered: boolean
   readonly milliseconds: number
-  /** Why it did not answer, or what was odd about the answer. */
+  /** Why it did not answer, what was odd about the answer, or why it was not used. */
   readonly detail?: string
+}
+
+/** What is known of a container beside its names. */
+export interface ContainerDetails {
+  readonly containerId: string
+  readonly runtime: Runtime
+  readonly image?: string
+  /** What the runtime calls the image's content: `registry/name@sha256:…` or `sha256:…`. */
+  readonly imageDigest?: string
+  /** How often the container was started again. */
+  readonly restartCount?: number
+  /** The container's log on the node. */
+  readonly logPath?: string
+  /** The configured selection of them; a pod's where there is one. */
+  readonly labels?: Readonly<Record<string, string>>
+  readonly annotations?: Readonly<Record<string, string>>
 }
 
 /** Who crashed. */
 export type Workload = (
-  | {
+  | ({
       readonly kind: 'pod'
       readonly namespace: string
       readonly pod: string
       readonly podUid?: string
       readonly container: string
-      readonly containerId: string
-      readonly image?: string
-      readonly runtime: Runtime
-    }
-  | {
-      /** A container that belongs to no pod. */
-      readonly kind: 'container'
-      readonly container: string
-      readonly containerId: string
-      readonly image?: string
-      readonly runtime: Runtime
-    }
+    } & ContainerDetails)
+  /** A container that belongs to no pod. */
+  | ({ readonly kind: 'container'; readonly container: string } & ContainerDetails)
   | {
       readonly kind: 'host'
       /** systemd unit (`nginx.service`), where the process is in one. */
       readonly unit?: string
       readonly slice?: string
+      /** Name of the real user id, where /etc/passwd has one. */
+      readonly user?: string
     }
   | {
       readonly kind: 'unknown'
@@ -87,7 +108,9 @@ export type Outcome = 'full' | 'record'
 /** Why a crash has a record and no core. */
 export type RefusalReason =
   | 'rlimit-core' // RLIMIT_CORE is below a page, or below the core's size
-  | 'size' // over budget.core_bytes_max
+  | 'policy' // a rule or the pod's annotation asks for no core
+  | 'size' // over budget.core_bytes_max, or what a rule or the pod's annotation has in its place
+  | 'rate' // over the rate of a rule
   | 'slots' // none free within budget.slot_wait_seconds
   | 'empty' // the kernel sent nothing
   | 'head-truncated' // the core ended before its head did

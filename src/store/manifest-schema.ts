@@ -2,14 +2,16 @@
 // edited: everything is checked before anybody relies on the type.
 
 import * as v from 'valibot'
-import type { RefusalReason } from '../crash.ts'
+import type { RefusalReason, SourceName } from '../crash.ts'
 import { CoreliftError } from '../errors.ts'
 import { MANIFEST_VERSION, type Manifest } from './manifest.ts'
 
 // A record, so that the compiler asks for every reason.
 const REASONS: Record<RefusalReason, true> = {
   'rlimit-core': true,
+  policy: true,
   size: true,
+  rate: true,
   slots: true,
   empty: true,
   'head-truncated': true,
@@ -21,16 +23,40 @@ const REASONS: Record<RefusalReason, true> = {
   failed: true,
 }
 
+const SOURCES: Record<SourceName, true> = {
+  cgroup: true,
+  'systemd-cgroup': true,
+  'containerd-bundle': true,
+  'containers-storage': true,
+  'docker-config': true,
+  'containerd-cri': true,
+  'crio-cri': true,
+  'docker-api': true,
+  'podman-api': true,
+}
+
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0))
 const runtime = v.picklist(['containerd', 'docker', 'crio', 'podman'])
 const sources = v.array(
   v.looseObject({
-    source: v.picklist(['cgroup', 'containerd-bundle', 'docker-api', 'systemd-cgroup']),
+    source: v.picklist(Object.keys(SOURCES) as SourceName[]),
     answered: v.boolean(),
     milliseconds: v.number(),
     detail: v.exactOptional(v.string()),
   }),
 )
+
+const texts = v.record(v.string(), v.string())
+const container = {
+  containerId: v.string(),
+  runtime,
+  image: v.exactOptional(v.string()),
+  imageDigest: v.exactOptional(v.string()),
+  restartCount: v.exactOptional(count),
+  logPath: v.exactOptional(v.string()),
+  labels: v.exactOptional(texts),
+  annotations: v.exactOptional(texts),
+}
 
 const workload = v.variant('kind', [
   v.looseObject({
@@ -39,23 +65,15 @@ const workload = v.variant('kind', [
     pod: v.string(),
     podUid: v.exactOptional(v.string()),
     container: v.string(),
-    containerId: v.string(),
-    image: v.exactOptional(v.string()),
-    runtime,
+    ...container,
     sources,
   }),
-  v.looseObject({
-    kind: v.literal('container'),
-    container: v.string(),
-    containerId: v.string(),
-    image: v.exactOptional(v.string()),
-    runtime,
-    sources,
-  }),
+  v.looseObject({ kind: v.literal('container'), container: v.string(), ...container, sources }),
   v.looseObject({
     kind: v.literal('host'),
     unit: v.exactOptional(v.string()),
     slice: v.exactOptional(v.string()),
+    user: v.exactOptional(v.string()),
     sources,
   }),
   v.looseObject({
@@ -66,6 +84,18 @@ const workload = v.variant('kind', [
     sources,
   }),
 ])
+
+const policy = v.looseObject({
+  capture: v.picklist(['full', 'mini', 'record', 'off']),
+  coreBytesMax: count,
+  rate: v.exactOptional(v.looseObject({ cores: count, seconds: count })),
+  rule: v.exactOptional(count),
+  from: v.looseObject({
+    capture: v.exactOptional(v.string()),
+    coreBytesMax: v.exactOptional(v.string()),
+    rate: v.exactOptional(v.string()),
+  }),
+})
 
 const crash = v.looseObject({
   pid: count,
@@ -90,8 +120,8 @@ const process = v.looseObject({
   startTimeTicks: v.exactOptional(count),
   ppid: v.exactOptional(count),
   threads: v.exactOptional(count),
-  environ: v.exactOptional(v.record(v.string(), v.string())),
-  raw: v.exactOptional(v.record(v.string(), v.string())),
+  environ: v.exactOptional(texts),
+  raw: v.exactOptional(texts),
 })
 
 const core = v.looseObject({
@@ -119,6 +149,7 @@ const manifest: v.GenericSchema<unknown, Manifest> = v.looseObject({
   process: v.nullable(process),
   processGone: v.exactOptional(v.string()),
   workload,
+  policy: v.exactOptional(policy),
   outcome: v.picklist(['full', 'record']),
   reason: v.nullable(v.picklist(Object.keys(REASONS) as RefusalReason[])),
   reasonText: v.nullable(v.string()),

@@ -2,6 +2,7 @@
 // specifies it. Types and encoding are here, for the handler; reading back checks a schema, in manifest-schema.ts, so
 // that the handler never loads the schema's library.
 
+import type { Policy } from '../budget/policy.ts'
 import type { Outcome, PidfdState, RefusalReason, Workload } from '../crash.ts'
 
 export const MANIFEST_VERSION = 1
@@ -71,6 +72,8 @@ export interface Manifest {
   readonly process: ManifestProcess | null
   readonly processGone?: string
   readonly workload: Workload
+  /** What the configuration and the pod asked for. */
+  readonly policy?: Policy
   readonly outcome: Outcome
   readonly reason: RefusalReason | null
   readonly reasonText: string | null
@@ -78,7 +81,7 @@ export interface Manifest {
   /** Known for refused cores too, unless their head could not be read. */
   readonly size: { readonly bytesExpected: number | null }
   readonly kit: { readonly key: 'kit.tar.zst'; readonly bytes: number } | null
-  /** Milliseconds from the handler's start until each step was done: `procRead`, `headRead`, `admitted`, `bodyRead`, `stored`. */
+  /** Milliseconds from the handler's start until each step was done: `procRead`, `headRead`, `identified`, `described`, `admitted`, `bodyRead`, `stored`. */
   readonly durations: Readonly<Record<string, number>>
   readonly warnings: readonly string[]
   readonly handler: { readonly version: string }

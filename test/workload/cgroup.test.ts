@@ -1,7 +1,7 @@
 import * as fc from 'fast-check'
 import { readdirSync, readFileSync } from 'node:fs'
 import t from 'tap'
-import { parseCgroup } from '../../src/workload/cgroup.ts'
+import { parseCgroup, sharesContainer } from '../../src/workload/cgroup.ts'
 import type { CgroupOwner } from '../../src/workload/cgroup.ts'
 
 // The files are /proc/<pid>/cgroup as the kernel prints it, in the forms of containerd 1.6, CRI-O, docker 20.10,
@@ -41,6 +41,7 @@ const EXPECTED: Readonly<Record<string, CgroupOwner>> = {
   'unclear-63-digits': noContainer,
   'unclear-65-digits': noContainer,
   'unclear-32-digits': noContainer,
+  'unclear-forged-shell': noContainer,
   'unclear-no-pod-uid': {
     kind: 'unclear',
     containerId: ID,
@@ -58,6 +59,7 @@ const EXPECTED: Readonly<Record<string, CgroupOwner>> = {
   'container-docker-systemd': { kind: 'container', containerId: ID, runtime: 'docker' },
   'container-podman-systemd': { kind: 'container', containerId: ID, runtime: 'podman' },
   'container-podman-cgroupfs': { kind: 'container', containerId: ID, runtime: 'podman' },
+  'container-nerdctl-systemd': { kind: 'container', containerId: ID, runtime: 'containerd' },
   'container-own-parent': { kind: 'container', containerId: ID },
 
   'host-service': { kind: 'host', unit: 'nginx.service', slice: 'system.slice' },
@@ -69,7 +71,12 @@ const EXPECTED: Readonly<Record<string, CgroupOwner>> = {
   'host-forged-by-user': { kind: 'host', unit: 'user@1000.service', slice: 'user-1000.slice' },
   'host-monitor': { kind: 'host', unit: `crio-conmon-${ID}.scope`, slice: 'system.slice' },
   'host-init': { kind: 'host', unit: 'init.scope' },
-  'host-no-unit': { kind: 'host' },
+  'host-no-unit': {
+    kind: 'host',
+    plain: { namespace: 'process_api', id: '92f23c5f5ffe802d909b9ce35d39b6c0' },
+  },
+  'host-or-plain-ctr': { kind: 'host', plain: { namespace: 'default', id: 'redis-1' } },
+  'host-forged-shell': { kind: 'host' },
   'host-malformed-unit': { kind: 'host', slice: 'system.slice' },
   'host-named-like-kubepods': { kind: 'host', unit: 'kubepods-exporter.service', slice: 'system.slice' },
 }
@@ -79,6 +86,29 @@ t.test('a cgroup names its container, pod or unit', async t => {
   t.same(files.sort(), Object.keys(EXPECTED).sort(), 'every fixture has its expectation')
   for (const [name, expected] of Object.entries(EXPECTED))
     t.strictSame(parseCgroup(readFileSync(new URL(`${name}.txt`, FIXTURES))), expected, name)
+})
+
+t.test('a process is in a container only where the container’s first process is', async t => {
+  const lines = (...paths: string[]) =>
+    Buffer.from(paths.map((path, index) => `${index}:${index || ''}:${path}\n`).join(''))
+  const own = `/kubepods/burstable/pod${UID}/${ID}`
+  const other = `/kubepods/burstable/pod${OTHER_UID}/${OTHER_ID}`
+  t.ok(sharesContainer(lines(own), lines(own)))
+  t.ok(sharesContainer(lines(`${own}/init.scope`), lines(`${own}/system.slice/x.service`)), 'below it')
+  t.ok(sharesContainer(lines(own, '/'), lines(own, '/')), 'a hierarchy without containers')
+  t.notOk(
+    sharesContainer(lines(`/system.slice/own.service${own}`), lines(own)),
+    'made below a service of one’s own',
+  )
+  t.notOk(
+    sharesContainer(lines(`/docker/${OTHER_ID}${own}`), lines(own)),
+    'made below a container of one’s own',
+  )
+  t.notOk(sharesContainer(lines(own, `/x${own}`), lines(own, own)), 'in one hierarchy only')
+  t.notOk(sharesContainer(lines(`/a.service/docker-${ID}.scope`), lines(`/system.slice/docker-${ID}.scope`)))
+  t.ok(sharesContainer(lines(`/payload${own}`), lines('/init.scope')), 'a nested node’s pid says nothing')
+  t.ok(sharesContainer(lines(`/payload${own}`), lines(other)), 'a pid of another container says nothing')
+  t.ok(sharesContainer(lines(own), Buffer.alloc(0)), 'nor does one that is gone')
 })
 
 const STRICT_ID = /^[0-9a-f]{64}$/

@@ -1,127 +1,331 @@
 import t from 'tap'
-import { resolveWorkload } from '../../src/workload/resolve.ts'
-import type { ContainerNames, Source } from '../../src/workload/source.ts'
+import { loadConfig } from '../../src/config/load.ts'
+import type { Runtime, SourceName } from '../../src/crash.ts'
+import { resolveWorkload, type ResolveDeps } from '../../src/workload/resolve.ts'
+import type { ContainerFacts, ContainerNames, Source, SourceAnswer } from '../../src/workload/source.ts'
 
 const ID = '4f1c0a9e7b3d5826f0e1d2c3b4a5968778695a4b3c2d1e0f6258d3b7e9a0c1f4'
+const SANDBOX = 'b'.repeat(64)
 const UID = '6f1d3a52-0c4e-4b7a-9a37-52d0b6f0a1c9'
-const config = { containerdStateDir: '/nonexistent', dockerSocket: '/nonexistent', timeoutMs: 10_000 }
-const POD = { cgroup: Buffer.from(`0::/kubepods/burstable/pod${UID}/${ID}\n`) }
+const OTHER_UID = '11111111-2222-3333-4444-555555555555'
+/** No test waits for it; those that are about it say another. */
+const defaults = loadConfig({ searched: [], env: {} }).config.workload
+const config = { ...defaults, timeoutMs: 30_000, labels: ['app', 'x/*'] }
+const POD = `0::/kubepods/burstable/pod${UID}/${ID}\n`
 const NAMES = { kind: 'pod', namespace: 'shop', pod: 'web-0', podUid: UID, container: 'app' } as const
-const facts = { containerId: ID, podUid: UID }
+const OTHER_NAMES = { ...NAMES, pod: 'other-0', podUid: OTHER_UID }
+const IDS = { containerId: ID, podUid: UID }
 
-const knows = (runtime: 'containerd' | 'docker', names: ContainerNames): Source => ({
-  ...knowsNothing(runtime),
-  ask: async () => ({ names }),
+function source(name: SourceName, runtime: Runtime, ask: Source['ask']): Source {
+  return { name, runtimes: [runtime], ask }
+}
+const facts = (names: ContainerNames, more: Partial<ContainerFacts> = {}): SourceAnswer => ({
+  facts: { runtime: 'containerd', names, ...more },
 })
-const knowsNothing = (runtime: 'containerd' | 'docker'): Source => ({
-  name: runtime === 'containerd' ? 'containerd-bundle' : 'docker-api',
-  runtime,
-  ask: async () => ({ detail: 'not mine' }),
-})
-const resolve = async (process: { cgroup: Uint8Array }, sources: Source[], timeoutMs = config.timeoutMs) => {
-  const { sources: reports, ...workload } = await resolveWorkload(process, { ...config, timeoutMs }, sources)
-  return { workload, reports }
+const bundle = (answer: SourceAnswer) => source('containerd-bundle', 'containerd', async () => answer)
+const cri = (answer: SourceAnswer) => source('containerd-cri', 'containerd', async () => answer)
+const NOTHING = { detail: 'not mine' }
+const hung = (name: SourceName) => source(name, 'containerd', () => new Promise(() => undefined))
+
+interface Setting {
+  readonly cgroup?: string
+  readonly files?: Source[]
+  readonly sockets?: Source[]
+  readonly cgroups?: Record<number, string>
+  readonly timeoutMs?: number
 }
 
-t.test('the first source that knows the container names it, and all that were asked report', async t => {
-  const { workload, reports } = await resolve(POD, [
-    knowsNothing('containerd'),
-    knows('docker', NAMES),
-    knowsNothing('docker'),
-  ])
-  t.same(workload, { ...NAMES, containerId: ID, runtime: 'docker' })
-  t.match(reports, [
+function resolve({ cgroup = POD, files = [], sockets = [], cgroups = {}, timeoutMs }: Setting) {
+  const deps: ResolveDeps = {
+    sources: { files, sockets },
+    readCgroup: async pid => (cgroups[pid] === undefined ? undefined : Buffer.from(cgroups[pid])),
+    userName: uid => (uid === 33 ? 'www-data' : undefined),
+  }
+  const subject = { cgroup: Buffer.from(cgroup), uid: 33 }
+  return resolveWorkload(subject, { ...config, timeoutMs: timeoutMs ?? config.timeoutMs }, deps)
+}
+
+t.test('the first file that knows the container names it; the others are not read', async t => {
+  const resolution = resolve({
+    files: [
+      source('docker-config', 'docker', async () => NOTHING),
+      bundle(facts(NAMES)),
+      source('containers-storage', 'podman', () => Promise.reject(new Error('not to be asked'))),
+    ],
+  })
+  const { sources, ...workload } = await resolution.identified
+  t.same(workload, { ...NAMES, containerId: ID, runtime: 'containerd' })
+  t.match(sources, [
     { source: 'cgroup', answered: true, milliseconds: Number },
-    { source: 'containerd-bundle', answered: false, milliseconds: Number, detail: 'not mine' },
-    { source: 'docker-api', answered: true, milliseconds: Number },
+    { source: 'docker-config', answered: false, milliseconds: Number, detail: 'not mine' },
+    { source: 'containerd-bundle', answered: true, milliseconds: Number },
   ])
-  t.equal(reports.length, 3)
+  t.equal(sources.length, 3)
 })
 
-t.test('a source of another runtime than the cgroup tells is not asked', async t => {
-  const cgroup = Buffer.from(`0::/system.slice/docker-${ID}.scope\n`)
-  const plain = { kind: 'container', container: 'web_1' } as const
-  const { workload, reports } = await resolve({ cgroup }, [
-    knows('containerd', NAMES),
-    knows('docker', plain),
-  ])
-  t.same(workload, { ...plain, containerId: ID, runtime: 'docker' })
+t.test('the names are there while a socket is still asked, and what it adds comes later', async t => {
+  let answer: (answer: SourceAnswer) => void = () => undefined
+  let asked: unknown
+  const slow = source('containerd-cri', 'containerd', container => {
+    asked = container
+    return new Promise(resolve => (answer = resolve))
+  })
+  const resolution = resolve({
+    files: [bundle(facts(NAMES, { sandboxId: SANDBOX, image: 'web:1' }))],
+    sockets: [slow],
+  })
+  t.match(await resolution.identified, { ...NAMES, image: 'web:1', labels: undefined })
+  t.same(asked, { containerId: ID, sandboxId: SANDBOX })
+
+  const labels = { app: 'web', 'x/y': '1', other: 'o' }
+  const annotations = { 'corelift.io/capture': 'mini', 'secret/x': 's' }
+  const more = {
+    restartCount: 3,
+    imageDigest: 'sha256:ab',
+    logPath: '/var/log/pods/a/0.log',
+    labels,
+    annotations,
+  }
+  answer(facts(NAMES, more))
+  const described = await resolution.described
+  t.match(described.workload, {
+    ...NAMES,
+    image: 'web:1',
+    imageDigest: 'sha256:ab',
+    restartCount: 3,
+    logPath: '/var/log/pods/a/0.log',
+  })
+  t.match(described, { labels, annotations }, 'all of them for the policy')
+  const { workload } = described
+  if (workload.kind !== 'pod') return t.fail('not a pod')
+  t.same(workload.labels, { app: 'web', 'x/y': '1' }, 'the configured ones for the record')
+  t.same(workload.annotations, { 'corelift.io/capture': 'mini' })
+  t.match(workload.sources.at(-1), { source: 'containerd-cri', answered: true })
+})
+
+t.test('no socket is asked where files told all, nor for a container that is in no pod', async t => {
+  const never = source('containerd-cri', 'containerd', () => Promise.reject(new Error('not to be asked')))
+  const told = resolve({ files: [bundle(facts(NAMES, { labels: {} }))], sockets: [never] })
+  t.equal((await told.described).workload.sources.length, 2)
+  const plain = facts({ kind: 'container', container: 'web_1' })
+  const outside = resolve({ cgroup: `0::/default/${ID}\n`, files: [bundle(plain)], sockets: [never] })
+  t.match((await outside.described).workload, { kind: 'container', sources: { length: 2 } })
+})
+
+t.test('without files all sockets are asked at once, and the first that knows it is taken', async t => {
+  const resolution = resolve({
+    files: [bundle(NOTHING)],
+    sockets: [source('crio-cri', 'crio', async () => NOTHING), cri(facts(NAMES, { labels: { app: 'web' } }))],
+  })
+  t.match(await resolution.identified, NAMES)
+  const { workload } = await resolution.described
+  t.match(workload, { ...NAMES, labels: { app: 'web' } })
   t.same(
-    reports.map(report => report.source),
-    ['cgroup', 'docker-api'],
+    workload.sources.map(report => [report.source, report.answered]),
+    [
+      ['cgroup', true],
+      ['containerd-bundle', false],
+      ['crio-cri', false],
+      ['containerd-cri', true],
+    ],
   )
 })
 
-t.test("the cgroup's pod wins over another that a source names", async t => {
-  const other = '11111111-2222-3333-4444-555555555555'
-  const { workload } = await resolve(POD, [knows('containerd', { ...NAMES, podUid: other })])
-  t.same(workload, {
+t.test('a source of another runtime than the cgroup tells is not asked', async t => {
+  const docker = source('docker-config', 'docker', async () =>
+    facts({ kind: 'container', container: 'web_1' }, { runtime: 'docker' }),
+  )
+  const resolution = resolve({
+    cgroup: `0::/system.slice/docker-${ID}.scope\n`,
+    files: [bundle(facts(NAMES)), docker],
+  })
+  const { sources, ...workload } = await resolution.identified
+  t.same(workload, { kind: 'container', container: 'web_1', containerId: ID, runtime: 'docker' })
+  t.same(
+    sources.map(report => report.source),
+    ['cgroup', 'docker-config'],
+  )
+})
+
+t.test('a source that names another pod than the cgroup is recorded, and not used', async t => {
+  const detail = `not used: it names pod UID ${OTHER_UID}, but ${UID} was known already`
+  const corrected = resolve({
+    files: [bundle(facts(OTHER_NAMES)), source('docker-config', 'docker', async () => facts(NAMES))],
+  })
+  t.match(await corrected.identified, {
+    ...NAMES,
+    sources: [{}, { answered: true, detail }, { answered: true }],
+  })
+
+  const alone = resolve({ files: [bundle(facts(OTHER_NAMES))] })
+  t.match(await alone.identified, { kind: 'unknown', ...IDS, sources: [{}, { answered: true, detail }] })
+
+  const later = resolve({
+    files: [bundle(facts(NAMES))],
+    sockets: [cri(facts(OTHER_NAMES, { labels: { app: 'theirs' } }))],
+  })
+  const described = await later.described
+  t.match(described.workload, { ...NAMES, sources: [{}, {}, { source: 'containerd-cri', detail }] })
+  t.equal(described.labels, undefined, 'nothing of it is used')
+})
+
+t.test('where the cgroup tells no pod, the file’s UID is the one to agree with', async t => {
+  const resolution = resolve({
+    cgroup: `0::/own-parent/${ID}\n`,
+    files: [bundle(facts(NAMES))],
+    sockets: [cri(facts(OTHER_NAMES, { labels: {} }))],
+  })
+  t.match((await resolution.described).workload, {
+    ...NAMES,
+    sources: [{}, {}, { detail: /not used: it names pod UID 1111/ }],
+  })
+})
+
+t.test('what names another runtime than the cgroup is not used', async t => {
+  const forged = source('containers-storage', 'podman', async () => facts(NAMES, { runtime: 'crio' }))
+  const resolution = resolve({ cgroup: `0::/libpod_parent/libpod-${ID}\n`, files: [forged] })
+  t.match(await resolution.identified, {
     kind: 'unknown',
-    ...facts,
-    reason: `containerd-bundle names pod UID ${other}, the cgroup ${UID}`,
+    containerId: ID,
+    sources: [{}, { detail: 'not used: it is of crio, the container of podman' }],
   })
 })
 
 t.test('a container in a pod is not taken for a plain one', async t => {
-  const { workload } = await resolve(POD, [knows('docker', { kind: 'container', container: 'web_1' })])
-  t.same(workload, { kind: 'unknown', ...facts, reason: 'docker-api names no pod, the cgroup does' })
+  const resolution = resolve({ files: [bundle(facts({ kind: 'container', container: 'web_1' }))] })
+  t.match(await resolution.identified, {
+    kind: 'unknown',
+    ...IDS,
+    sources: [{}, { detail: 'not used: it names no pod, the cgroup does' }],
+  })
+})
+
+t.test('a cgroup that was only named after somebody’s container is not that container', async t => {
+  const forged = `0::/system.slice/mine.service/kubepods/burstable/pod${UID}/${ID}\n`
+  const files = [bundle(facts(NAMES, { firstPid: 7 }))]
+  t.match(await resolve({ cgroup: forged, files, cgroups: { 7: POD } }).identified, {
+    kind: 'unknown',
+    ...IDS,
+    sources: [{}, { detail: /not used: the container's first process is in another cgroup/ }],
+  })
+  t.match(await resolve({ files, cgroups: { 7: POD } }).identified, NAMES, 'its own process is')
+  t.match(
+    await resolve({ cgroup: forged, files, cgroups: { 7: '0::/init.scope\n' } }).identified,
+    NAMES,
+    'in a nested node',
+  )
+  t.match(await resolve({ files }).identified, NAMES, 'when the first process is gone')
 })
 
 t.test('a source without a UID gets the one of the cgroup', async t => {
   const { podUid: _, ...names } = NAMES
-  const { workload } = await resolve(POD, [knows('containerd', names)])
-  t.same(workload, { ...NAMES, containerId: ID, runtime: 'containerd' })
+  t.match(await resolve({ files: [bundle(facts(names))] }).identified, NAMES)
 })
 
 t.test('what nobody knows is unknown, with what the cgroup says', async t => {
-  const { workload, reports } = await resolve(POD, [
-    {
-      ...knowsNothing('containerd'),
-      ask: () => Promise.reject(new Error('EACCES: permission denied')),
-    },
-  ])
+  const failing = source('containerd-bundle', 'containerd', () =>
+    Promise.reject(new Error('EACCES: permission denied')),
+  )
+  const resolution = resolve({ files: [failing], sockets: [cri(NOTHING)] })
+  const { sources, ...workload } = await resolution.identified
   t.same(workload, {
     kind: 'unknown',
-    ...facts,
+    ...IDS,
     reason: 'no container runtime that was asked knows the container',
   })
-  t.match(reports[1], { answered: false, detail: 'EACCES: permission denied' })
+  t.match(sources[1], { answered: false, detail: 'EACCES: permission denied' })
+  t.match(await resolution.described, { labels: undefined, annotations: undefined })
 })
 
-t.test('a source that does not answer is given up at the deadline, and told so', async t => {
-  let told = false
-  const hung: Source = {
-    ...knowsNothing('containerd'),
-    ask: (_id, _config, signal) =>
-      new Promise(() => {
-        signal.addEventListener('abort', () => (told = true))
-      }),
-  }
-  const { workload, reports } = await resolve(POD, [hung, knows('docker', NAMES)], 5)
-  t.match(workload, { kind: 'pod', runtime: 'docker' })
-  t.match(reports[1], { answered: false, detail: 'no answer within 5 ms' })
-  t.ok(told)
+t.test('all that hangs is given up at one deadline, and told so', async t => {
+  let told = 0
+  const listening = (name: SourceName) =>
+    source(name, 'containerd', (_container, _config, signal) => {
+      signal.addEventListener('abort', () => told++)
+      return new Promise(() => undefined)
+    })
+  const known = resolve({
+    files: [bundle(facts(NAMES))],
+    sockets: [listening('containerd-cri')],
+    timeoutMs: 5,
+  })
+  t.match((await known.described).workload, {
+    ...NAMES,
+    sources: [{}, {}, { answered: false, detail: 'no answer within 5 ms' }],
+  })
+  const unknown = resolve({
+    files: [hung('containerd-bundle'), hung('docker-config')].slice(0, 1),
+    sockets: [listening('containerd-cri'), listening('docker-api')],
+    timeoutMs: 5,
+  })
+  t.match(await unknown.identified, { kind: 'unknown', ...IDS })
+  t.equal(
+    (await unknown.described).workload.sources.filter(({ detail }) => detail?.startsWith('no answer')).length,
+    3,
+  )
+  t.equal(told, 1, 'whoever hung was told, and nobody was asked after the deadline')
 })
 
-t.test('a process of the host needs no source', async t => {
-  const cgroup = Buffer.from('0::/system.slice/nginx.service\n')
-  const { workload, reports } = await resolve({ cgroup }, [knows('docker', NAMES)])
-  t.same(workload, { kind: 'host', unit: 'nginx.service', slice: 'system.slice' })
-  t.match(reports, [{ source: 'systemd-cgroup', answered: true }])
-  t.equal(reports.length, 1)
+t.test('a process of the host needs no source, and has a user', async t => {
+  const never = bundle(facts(NAMES))
+  const { sources, ...workload } = await resolve({
+    cgroup: '0::/system.slice/nginx.service\n',
+    files: [never],
+  }).identified
+  t.same(workload, { kind: 'host', unit: 'nginx.service', slice: 'system.slice', user: 'www-data' })
+  t.match(sources, [{ source: 'systemd-cgroup', answered: true }])
+  t.equal(sources.length, 1)
 })
+
+t.test(
+  'a container with an id of somebody’s choice is one where its bundle says so, else of the host',
+  async t => {
+    let asked: unknown
+    const plain = (answer: SourceAnswer) =>
+      source('containerd-bundle', 'containerd', async container => {
+        asked = container
+        return answer
+      })
+    const cgroup = '0::/default/redis-1\n'
+    const names = { kind: 'container', container: 'redis-1' } as const
+    const { sources: _, ...workload } = await resolve({ cgroup, files: [plain(facts(names))] }).identified
+    t.same(workload, { ...names, containerId: 'redis-1', runtime: 'containerd' })
+    t.same(asked, { containerId: 'redis-1', namespace: 'default' })
+    t.match(await resolve({ cgroup, files: [plain(NOTHING)], sockets: [cri(facts(NAMES))] }).identified, {
+      kind: 'host',
+      plain: undefined,
+    })
+  },
+)
 
 t.test('a process whose cgroup could not be read is unknown', async t => {
-  const { workload, reports } = await resolve({ cgroup: Buffer.alloc(0) }, [knows('docker', NAMES)])
+  const { sources, ...workload } = await resolve({ cgroup: '' }).identified
   t.same(workload, { kind: 'unknown', reason: 'the process has no cgroup that could be read' })
-  t.match(reports, [{ source: 'cgroup', answered: false }])
+  t.match(sources, [{ source: 'cgroup', answered: false }])
 })
 
 t.test('the sources of a node without runtimes answer nothing, and nothing fails', async t => {
-  const { sources, ...workload } = await resolveWorkload(POD, config)
-  t.match(workload, { kind: 'unknown', ...facts })
-  t.match(sources.slice(1), [
-    { source: 'containerd-bundle', detail: 'no containerd state directory' },
-    { source: 'docker-api', detail: 'no docker socket' },
-  ])
+  const nowhere = Object.fromEntries(
+    Object.entries(config).map(([key, value]) => [
+      key,
+      /Socket$|Dir$|Root$/.test(key) ? '/nonexistent' : value,
+    ]),
+  ) as typeof config
+  const subject = { cgroup: Buffer.from(POD), uid: 0 }
+  const { workload } = await resolveWorkload(subject, { ...nowhere, containersStorageDirs: [] }).described
+  t.match(workload, { kind: 'unknown', ...IDS })
+  t.ok(workload.sources.slice(1).every(({ answered, detail }) => !answered && detail))
+  t.same(
+    workload.sources.map(({ source }) => source),
+    [
+      'cgroup',
+      'containerd-bundle',
+      'docker-config',
+      'containers-storage',
+      'containerd-cri',
+      'crio-cri',
+      'docker-api',
+      'podman-api',
+    ],
+  )
 })

@@ -2,18 +2,10 @@ import { createServer } from 'node:net'
 import type { Socket } from 'node:net'
 import path from 'node:path'
 import t from 'tap'
-import { dockerApi } from '../../src/workload/docker.ts'
+import { dockerApi, podmanApi } from '../../src/workload/docker-api.ts'
 import { labDirectory } from '../lab/daemon.ts'
 import type { Test } from '../lab/daemon.ts'
-
-const ID = '4f1c0a9e7b3d5826f0e1d2c3b4a5968778695a4b3c2d1e0f6258d3b7e9a0c1f4'
-const UID = '6f1d3a52-0c4e-4b7a-9a37-52d0b6f0a1c9'
-const LABELS = {
-  'io.kubernetes.pod.namespace': 'shop',
-  'io.kubernetes.pod.name': 'web-0',
-  'io.kubernetes.pod.uid': UID,
-  'io.kubernetes.container.name': 'app',
-}
+import { askSource, ID, KUBELET_LABELS, NAMES, SANDBOX_ID, UID } from './asking.ts'
 
 interface Engine {
   readonly socketPath: string
@@ -24,7 +16,7 @@ interface Engine {
 }
 
 /** A socket that answers every connection in its own way. */
-async function engine(t: Test, answer: (socket: Socket) => void): Promise<Engine> {
+async function engine(t: Test, answer: (socket: Socket, request: string) => void): Promise<Engine> {
   // Not t.testdir(): a socket's path has 107 bytes at most, unix(7).
   const socketPath = path.join(await labDirectory(t), 'docker.sock')
   const requests: string[] = []
@@ -33,9 +25,10 @@ async function engine(t: Test, answer: (socket: Socket) => void): Promise<Engine
   const server = createServer(socket => {
     socket.on('error', () => {})
     socket.on('close', settle)
-    socket.once('data', request => {
-      requests.push(request.toString().split('\r\n')[0] ?? '')
-      answer(socket)
+    socket.once('data', bytes => {
+      const request = bytes.toString()
+      requests.push(request.split('\r\n')[0] ?? '')
+      answer(socket, request)
     })
   })
   await new Promise<void>(resolve => server.listen(socketPath, resolve))
@@ -47,18 +40,42 @@ const http = (status: number, body: string) => (socket: Socket) =>
   socket.end(`HTTP/1.1 ${status} Status\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`)
 const inspection = (fields: object) => http(200, JSON.stringify({ Id: ID, ...fields }))
 
-const ask = (socketPath: string, signal = new AbortController().signal) =>
-  dockerApi.ask(ID, { containerdStateDir: '/nonexistent', dockerSocket: socketPath, timeoutMs: 1 }, signal)
+const ask = (dockerSocket: string, signal?: AbortSignal) =>
+  askSource(dockerApi, { dockerSocket }, { containerId: ID }, signal)
 
-t.test('the labels of the kubelet name pod and container', async t => {
-  const { socketPath, requests } = await engine(
-    t,
-    inspection({ Name: '/k8s_x', Config: { Image: 'web:1', Labels: LABELS } }),
+t.test("the labels of the kubelet name pod and container, the pod's own container has the pod's", async t => {
+  const container = {
+    Name: `/k8s_app_web-0_shop_${UID}_0`,
+    Image: `sha256:${'c'.repeat(64)}`,
+    Config: { Image: 'web:1', Labels: { ...KUBELET_LABELS, 'io.kubernetes.sandbox.id': SANDBOX_ID } },
+    State: { Pid: 4711 },
+    LogPath: '/var/lib/docker/x.log',
+    RestartCount: 1,
+  }
+  const sandbox = { Config: { Labels: { ...KUBELET_LABELS, app: 'web', 'annotation.a/b': 'c' } } }
+  const { socketPath, requests } = await engine(t, (socket, request) =>
+    request.includes(SANDBOX_ID)
+      ? inspection({ ...sandbox, Id: SANDBOX_ID })(socket)
+      : inspection(container)(socket),
   )
   t.same(await ask(socketPath), {
-    names: { kind: 'pod', namespace: 'shop', pod: 'web-0', podUid: UID, container: 'app', image: 'web:1' },
+    facts: {
+      runtime: 'docker',
+      names: NAMES,
+      image: 'web:1',
+      imageDigest: container.Image,
+      restartCount: 1,
+      logPath: '/var/lib/docker/x.log',
+      labels: { app: 'web' },
+      annotations: { 'a/b': 'c' },
+      sandboxId: SANDBOX_ID,
+      firstPid: 4711,
+    },
   })
-  t.same(requests, [`GET /containers/${ID}/json HTTP/1.1`])
+  t.same(
+    requests,
+    [ID, SANDBOX_ID].map(id => `GET /containers/${id}/json HTTP/1.1`),
+  )
 })
 
 t.test('a container without these labels has its own name', async t => {
@@ -66,19 +83,49 @@ t.test('a container without these labels has its own name', async t => {
     t,
     inspection({ Name: '/web_1', Config: { Image: 'web:1', Labels: null } }),
   )
-  t.same(await ask(socketPath), { names: { kind: 'container', container: 'web_1', image: 'web:1' } })
+  t.same(await ask(socketPath), {
+    facts: {
+      runtime: 'docker',
+      names: { kind: 'container', container: 'web_1' },
+      image: 'web:1',
+      labels: {},
+    },
+  })
+})
+
+t.test("podman's containers are plain ones, whatever their labels say", async t => {
+  const Labels = { ...KUBELET_LABELS, app: 'web' }
+  const { socketPath } = await engine(t, inspection({ Name: '/k8s_app_web-0_shop_1', Config: { Labels } }))
+  t.same(await askSource(podmanApi, { podmanSocket: socketPath }), {
+    facts: {
+      runtime: 'podman',
+      names: { kind: 'container', container: 'k8s_app_web-0_shop_1' },
+      labels: Labels,
+    },
+  })
+  t.same(await askSource(podmanApi, {}), { detail: 'no podman socket' })
+})
+
+t.test('a connection is not kept for another request', async t => {
+  let headers = ''
+  const { socketPath } = await engine(t, (socket, request) => {
+    headers = request
+    inspection({ Name: '/web_1' })(socket)
+  })
+  await ask(socketPath)
+  t.match(headers, /^Connection: close\r$/m)
 })
 
 t.test('the environment does not lead to another engine', async t => {
   const { socketPath } = await engine(t, inspection({ Name: '/web_1', Config: {} }))
   process.env['DOCKER_HOST'] = 'tcp://127.0.0.1:1'
   t.teardown(() => delete process.env['DOCKER_HOST'])
-  t.match(await ask(socketPath), { names: { container: 'web_1' } })
+  t.match(await ask(socketPath), { facts: { names: { container: 'web_1' } } })
 })
 
 t.test('an unknown container, and an absent engine, are no answer', async t => {
   const { socketPath } = await engine(t, http(404, '{"message":"No such container"}'))
-  t.same(await ask(socketPath), { detail: 'the docker engine does not know the container' })
+  t.same(await ask(socketPath), { detail: 'docker does not know the container' })
   t.same(await ask('/nonexistent'), { detail: 'no docker socket' })
   t.same(await ask(t.testdir()), { detail: 'no docker socket' }, 'a directory is no socket')
 })
@@ -93,10 +140,10 @@ t.test('an answer that is none of the engine names nothing', async t => {
     http(302, ''),
   ]) {
     const { socketPath } = await engine(t, answer)
-    t.match(await ask(socketPath), { names: undefined, detail: unusable })
+    t.match(await ask(socketPath), { facts: undefined, detail: unusable })
   }
   const hostile = await engine(t, inspection({ Name: '/../x', Config: { Labels: [] } }))
-  t.match(await ask(hostile.socketPath), { names: undefined, detail: /name has not the form/ })
+  t.same(await ask(hostile.socketPath), { detail: 'fields not of their form: plainContainer' })
   const rubbish = await engine(t, socket => socket.end('rubbish'))
   await t.rejects(ask(rubbish.socketPath))
   const closed = await engine(t, socket => socket.destroy())
