@@ -94,6 +94,20 @@ async function addCommands(program: Command, session: Session): Promise<void> {
       await runGet(session, wanted, command.optsWithGlobals())
     })
 
+  program
+    .command('whose')
+    .summary('show who a live process belongs to')
+    .description(
+      'Shows who a live process of this node belongs to, as the handler would find out on its crash: who was asked, ' +
+        'what each said and how long it took. For "why does it say unknown?". Needs root.',
+    )
+    .argument('<pid>', 'as the host sees it')
+    .addHelpText('after', ending(['E_USAGE', 'E_CONFIG', 'E_PROCESS_UNKNOWN'], 'corelift whose 4711'))
+    .action(async (pid: string, _options, command: Command) => {
+      const { runWhose } = await import('./commands/run.ts')
+      await runWhose(session, pid, command.optsWithGlobals())
+    })
+
   addConfigCommands(program, session, ending)
   addHandleHelp(program, ending)
 }

@@ -8,7 +8,7 @@ export const EXIT = {
   failure: 1,
   /** Arguments that the command does not take. */
   usage: 2,
-  /** No such crash, pod or object. */
+  /** No such crash, pod, process or object. */
   notFound: 3,
   /** The configuration is not usable. */
   config: 4,
@@ -32,6 +32,7 @@ export const ERROR_CODES = {
   E_SPECIFIERS: { exit: EXIT.usage, meaning: 'the handler was not called as the kernel calls it' },
   E_CONFIG: { exit: EXIT.config, meaning: 'the configuration is not usable' },
   E_CRASH_UNKNOWN: { exit: EXIT.notFound, meaning: 'no crash has this id, or none is of this pod' },
+  E_PROCESS_UNKNOWN: { exit: EXIT.notFound, meaning: 'no process has this pid' },
   E_CORE_ABSENT: { exit: EXIT.notFound, meaning: 'the crash is on record, but its core was not kept' },
   E_CORE_CORRUPT: { exit: EXIT.corrupt, meaning: 'the core read back is not the one that was written' },
   E_MANIFEST: { exit: EXIT.corrupt, meaning: 'a manifest that cannot be read' },

@@ -1,56 +1,11 @@
 // `corelift info` for people: what happened first, then who it was, what is stored, and how it went.
 
-import type { Workload } from '../crash.ts'
-import { printable } from '../printable.ts'
 import type { Manifest, ManifestProcess } from '../store/manifest.ts'
 import type { CrashInfo, UnfinishedCrash } from './info.ts'
+import { type Field, renderSections } from './render-fields.ts'
+import { policyFields, sourceFields, workloadFields } from './render-workload.ts'
 import { renderBytes } from './render.ts'
 import type { Colors } from './terminal.ts'
-
-type Field = readonly [label: string, value: string | number | undefined | null]
-
-function renderSections(sections: readonly (readonly Field[])[], colors: Colors): string {
-  const isKnown = ([, value]: Field) => value !== undefined && value !== null && value !== ''
-  const known = sections.map(fields => fields.filter(isKnown)).filter(fields => fields.length > 0)
-  const width = Math.max(0, ...known.flat().map(([label]) => label.length))
-  // Everything goes through here, so nothing reaches the terminal as a workload spelled it.
-  const line = ([label, value]: Field) =>
-    `${colors.dim(label.padStart(width))}  ${printable(String(value), Infinity)}\n`
-  return known.map(fields => fields.map(line).join('')).join('\n')
-}
-
-function workloadFields(workload: Workload): Field[] {
-  switch (workload.kind) {
-    case 'pod':
-      return [
-        ['namespace', workload.namespace],
-        ['pod', workload.pod],
-        ['pod uid', workload.podUid],
-        ['container', workload.container],
-        ['container id', workload.containerId],
-        ['image', workload.image],
-        ['runtime', workload.runtime],
-      ]
-    case 'container':
-      return [
-        ['container', workload.container],
-        ['container id', workload.containerId],
-        ['image', workload.image],
-        ['runtime', workload.runtime],
-      ]
-    case 'host':
-      return [
-        ['unit', workload.unit ?? 'none'],
-        ['slice', workload.slice],
-      ]
-    case 'unknown':
-      return [
-        ['workload', `unknown: ${workload.reason}`],
-        ['container id', workload.containerId],
-        ['pod uid', workload.podUid],
-      ]
-  }
-}
 
 function processFields(process: ManifestProcess): Field[] {
   return [
@@ -84,17 +39,11 @@ function outcomeFields(manifest: Manifest): Field[] {
     ['threads', core && `${core.threads}, ${core.segments} segments, ${core.machine}`],
     ['sha256', core && `${core.sha256Stored} (of ${core.key})`],
     ['kit', kit && renderBytes(kit.bytes)],
+    ...(manifest.policy?.rule === undefined ? [] : policyFields(manifest.policy)),
     ['took', steps.join(', ')],
     ...manifest.warnings.map((warning): Field => ['warning', warning]),
     ['handler', manifest.handler.version],
   ]
-}
-
-function sourceFields(workload: Workload): Field[] {
-  return workload.sources.map(({ source, answered, milliseconds, detail }) => {
-    const answer = `${answered ? 'answered' : 'did not answer'} in ${Math.round(milliseconds)} ms`
-    return [source, detail === undefined ? answer : `${answer}: ${detail}`]
-  })
 }
 
 function renderManifest(manifest: Manifest, colors: Colors): string {

@@ -1,5 +1,6 @@
 // What each command does with its options: opens the store, asks the command, prints what it says.
 
+import { SYSTEM_CONFIG_FILE } from '../config/settings.ts'
 import type { ConfigKeyName } from '../config/table.ts'
 import { CoreliftError } from '../errors.ts'
 import { printable } from '../printable.ts'
@@ -17,10 +18,12 @@ import { copyCore, defaultFile, fetchCore, findRetrievable, type Retrievable } f
 import { crashInfo } from './info.ts'
 import { listCrashes, type LsEntry, type LsQuery } from './ls.ts'
 import { renderInfo } from './render-info.ts'
+import { renderWhose } from './render-workload.ts'
 import { renderBytes, renderJson, renderList } from './render.ts'
 import { storeFlags, type GlobalOptions, type Session } from './session.ts'
 import { colorsFor, write } from './terminal.ts'
 import { parseTime } from './time.ts'
+import { whose } from './whose.ts'
 
 interface TargetOptions extends GlobalOptions {
   readonly namespace?: string
@@ -170,6 +173,15 @@ export async function runGet(session: Session, target: string, options: GetOptio
     const result = { id: crash.id, file: path, bytes: core.bytesReceived, complete: core.complete }
     await write(io.stdout, options.json ? renderJson(result) : `${path}\n`)
   })
+}
+
+export async function runWhose(session: Session, pid: string, options: GlobalOptions): Promise<void> {
+  const { io, deps } = session
+  // The handler's file, not a person's: what that would find is the question.
+  const file = options.config === undefined ? { searched: [SYSTEM_CONFIG_FILE] } : { file: options.config }
+  const answer = await whose(pid, deps.loadConfig({ ...file, env: {} }).config)
+  const colors = colorsFor(io.stdout, io.env, options.color)
+  await write(io.stdout, options.json ? renderJson(answer) : renderWhose(answer, colors))
 }
 
 export async function runConfigCheck(

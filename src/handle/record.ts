@@ -1,4 +1,5 @@
 // The record of a crash: everything that became known, as the manifest says it and as the log line sums it up.
+import type { Policy } from '../budget/policy.ts'
 import type { CrashFacts, PidfdState, Place, RefusalReason, Workload } from '../crash.ts'
 import type { CoreHead } from '../core/head.ts'
 import { LOG_LEVEL, type LogLevel } from '../kernel/kmsg.ts'
@@ -21,6 +22,7 @@ export interface CrashRecord {
   readonly reading: ProcessReading
   readonly workload: Workload
   readonly place: Place
+  readonly policy: Policy
   readonly head: CoreHead | undefined
   readonly core: ManifestCore | null
   /** Why there is no core. */
@@ -55,6 +57,7 @@ export function manifestOf(record: CrashRecord): Manifest {
     process: reading.state === 'read' ? manifestProcess(reading.process) : null,
     ...(reading.state === 'read' ? {} : { processGone: reading.detail }),
     workload: record.workload,
+    policy: record.policy,
     outcome: core === null ? 'record' : 'full',
     reason: refusal?.reason ?? null,
     reasonText: refusal?.text ?? null,
@@ -126,7 +129,7 @@ function pidfdWarnings(pidfd: PidfdState): string[] {
 /** One line for people who read the log, and how loud. */
 export function logLine(record: CrashRecord): { level: LogLevel; line: string } {
   const { crash, place, core, refusal } = record
-  const who = `${describeCrash(crash, commOf(record.reading))} in ${printable(place.namespace)}/${printable(place.pod)}`
+  const who = `${describeCrash(crash, commOf(record.reading))} in ${describePlace(place)}`
   if (core === null) {
     return {
       level: LOG_LEVEL.warning,
@@ -145,4 +148,9 @@ export function logLine(record: CrashRecord): { level: LogLevel; line: string } 
 /** `crash of pid 4711 (nginx) by SIGSEGV`. */
 export function describeCrash(crash: Pick<CrashFacts, 'pid' | 'signal'>, comm: Uint8Array): string {
   return `crash of pid ${crash.pid} (${printable(comm)}) by ${signalName(crash.signal)}`
+}
+
+/** `shop/cart-0`. */
+export function describePlace({ namespace, pod }: Place): string {
+  return `${printable(namespace)}/${printable(pod)}`
 }

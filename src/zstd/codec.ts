@@ -33,7 +33,8 @@ export interface FrameDecompressor {
 }
 
 export interface Zstd {
-  compressor(level: number): FrameCompressor
+  /** @param threads - `many` for a stream of gigabytes, `one` for what is small: it takes a tenth of the memory. */
+  compressor(level: number, threads: 'one' | 'many'): FrameCompressor
   decompressor(): FrameDecompressor
 }
 
@@ -62,7 +63,7 @@ export function loadAddon(path: string): ZstdAddon {
 
 export function addonZstd(addon: ZstdAddon): Zstd {
   return {
-    compressor: level => new AddonCompressor(addon, level),
+    compressor: (level, threads) => new AddonCompressor(addon, level, threads),
     decompressor() {
       const context = new addon.DCtx()
       return {
@@ -84,11 +85,12 @@ class AddonCompressor implements FrameCompressor {
   readonly #context: addonApi.CCtx
   readonly #output = new Uint8Array(OUTPUT_BYTES)
 
-  constructor(addon: ZstdAddon, level: number) {
+  constructor(addon: ZstdAddon, level: number, threads: 'one' | 'many') {
     this.#addon = addon
     this.#context = new addon.CCtx()
     this.#context.setParameter(addon.CParameter.compressionLevel, level)
     this.#context.setParameter(addon.CParameter.checksumFlag, 1)
+    if (threads === 'one') return
     this.#context.setParameter(addon.CParameter.nbWorkers, WORKERS)
     this.#context.setParameter(addon.CParameter.jobSize, JOB_BYTES)
   }

@@ -72,24 +72,29 @@ t.test('the writer cuts frames at their size, however the input comes', async t 
 const ADDON = join(import.meta.dirname, '..', '..', 'build', 'zstd.node')
 const hasZstd = spawnSync('zstd', ['--version']).status === 0
 const skip = !existsSync(ADDON) ? 'the addon is not built' : hasZstd ? false : 'zstd is not installed'
-t.test('the zstd command reads what the addon wrote, checksums and all', { skip }, async t => {
-  const zstd = addonZstd(loadAddon(ADDON))
-  const content = Buffer.alloc(40 * 1024 * 1024, 'core dump ')
-  const chunks: Uint8Array[] = []
-  const writer = new SeekableWriter(zstd.compressor(1), bytes => void chunks.push(bytes.slice()))
-  await writer.write(content)
-  t.equal(await writer.finish(), 3)
-  const file = Buffer.concat(chunks)
-  const read = spawnSync('zstd', ['-dc'], { input: file, maxBuffer: 1 << 27 })
-  t.ok(read.stdout.equals(content), 'byte for byte')
+for (const threads of ['one', 'many'] as const) {
+  const name = `the zstd command reads what the addon wrote with ${threads}, checksums and all`
+  t.test(name, { skip }, async t => {
+    const zstd = addonZstd(loadAddon(ADDON))
+    const content = Buffer.alloc(40 * 1024 * 1024, 'core dump ')
+    const chunks: Uint8Array[] = []
+    const writer = new SeekableWriter(zstd.compressor(1, threads), bytes => void chunks.push(bytes.slice()))
+    await writer.write(content)
+    t.equal(await writer.finish(), 3)
+    const file = Buffer.concat(chunks)
+    const read = spawnSync('zstd', ['-dc'], { input: file, maxBuffer: 1 << 27 })
+    t.ok(read.stdout.equals(content), 'byte for byte')
 
-  const table = decodeSeekTable(file)
-  if (table.state !== 'table') return t.fail('no seek table')
-  const first = file.subarray(0, table.frames[0]!.storedBytes)
-  t.ok(first[4]! & 4, 'RFC 8878, Frame_Header_Descriptor: Content_Checksum_flag')
-  const decompressor = zstd.decompressor()
-  t.ok(Buffer.from(decompressor.frame(first, 16 * 1024 * 1024)).equals(content.subarray(0, 16 * 1024 * 1024)))
-  const damaged = Buffer.from(first)
-  damaged[damaged.length - 1]! ^= 1
-  t.throws(() => decompressor.frame(damaged, 16 * 1024 * 1024))
-})
+    const table = decodeSeekTable(file)
+    if (table.state !== 'table') return t.fail('no seek table')
+    const first = file.subarray(0, table.frames[0]!.storedBytes)
+    t.ok(first[4]! & 4, 'RFC 8878, Frame_Header_Descriptor: Content_Checksum_flag')
+    const decompressor = zstd.decompressor()
+    t.ok(
+      Buffer.from(decompressor.frame(first, 16 * 1024 * 1024)).equals(content.subarray(0, 16 * 1024 * 1024)),
+    )
+    const damaged = Buffer.from(first)
+    damaged[damaged.length - 1]! ^= 1
+    t.throws(() => decompressor.frame(damaged, 16 * 1024 * 1024))
+  })
+}
