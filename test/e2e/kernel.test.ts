@@ -66,15 +66,7 @@ t.test('the kit holds what /proc said', { skip }, async t => {
   const [manifest] = await node.waitForManifests(1)
 
   t.strictSame(manifest!.process!.environ, { WANTED: 'yes' })
-  const kit = readdirSync(node.storeDir, { recursive: true, encoding: 'utf8' }).find(name =>
-    name.endsWith('kit.tar.zst'),
-  )
-  const { execFileSync } = await import('node:child_process')
-  const unpacked = join(node.dir, 'kit')
-  execFileSync('sh', [
-    '-c',
-    `mkdir ${unpacked} && zstd -dc ${join(node.storeDir, kit!)} | tar -x -C ${unpacked}`,
-  ])
+  const unpacked = node.unpackKit(manifest!)
   t.match(readFileSync(join(unpacked, 'proc', 'maps'), 'utf8'), /crasher/)
   t.match(readFileSync(join(unpacked, 'proc', 'status'), 'utf8'), /CoreDumping:\t1/)
   t.equal(readFileSync(join(unpacked, 'proc', 'environ'), 'utf8'), 'WANTED=yes\0')
@@ -125,7 +117,7 @@ t.test('a process killed in mid-dump leaves an incomplete core that says so', { 
   const crasher = compileFixture('crasher', node.dir)
   await underPattern(node.pattern, async () => {
     const { child, ended } = startCrasher([crasher, '--mib', '2048'])
-    await streaming(join(node.storeDir, '.incoming'))
+    await node.waitForUpload()
     child.kill('SIGKILL')
     await ended
   })
@@ -140,19 +132,6 @@ t.test('a process killed in mid-dump leaves an incomplete core that says so', { 
   t.match(got.stderr, /incomplete|missing/)
   t.equal(readFileSync(core).length, bytesReceived)
 })
-
-/** Waits until an upload has begun. */
-async function streaming(incoming: string): Promise<void> {
-  for (let tries = 0; tries < 2000; tries++) {
-    try {
-      if (readdirSync(incoming).length > 0) return
-    } catch {
-      // Not there yet.
-    }
-    await new Promise(resolve => setTimeout(resolve, 10))
-  }
-  throw new Error('no core was streamed')
-}
 
 t.test(
   'of sixteen crashes at once every one leaves a record, with two slots two cores at a time',

@@ -29,3 +29,9 @@ export function rememberCgroups(names: readonly string[]): () => void {
     }
   }
 }
+
+/** `/a/b` as `/a`, `/a/b`: what rememberCgroups() takes. */
+export function ancestry(cgroup: string): string[] {
+  const names = cgroup.split('/').filter(name => name !== '')
+  return names.map((_, index) => `/${names.slice(0, index + 1).join('/')}`)
+}

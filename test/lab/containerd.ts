@@ -1,52 +1,42 @@
-// Pods in a real containerd: Debian's, on directories and a socket of its own, with the cgroups that a kubelet with
-// the cgroupfs driver would ask for. No registry, no network beyond a stub.
+// A real containerd: Debian's, on directories and a socket of its own, with the cgroups that a kubelet with the
+// cgroupfs driver would ask for.
 import { execFile } from 'node:child_process'
-import { randomUUID } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { mkdir, writeFile } from 'node:fs/promises'
+import { writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { rememberCgroups } from './cgroups.ts'
-import { connectCri } from './cri/client.ts'
-import type { ContainerConfig, CriClient, PodSandboxConfig } from './cri/client.ts'
+import { containerdToml, runcRoot, SANDBOX_IMAGE, writeCni } from './containerd-config.ts'
+import type { ContainerdPaths } from './containerd-config.ts'
 import { labDirectory, startDaemon, whyNoLab } from './daemon.ts'
-import type { Test } from './daemon.ts'
+import type { Daemon, Test } from './daemon.ts'
 import { compileStatic, imageArchive, PAUSE_SOURCE } from './image.ts'
+import { connectPods } from './pods.ts'
+import type { Pods } from './pods.ts'
 
 const run = promisify(execFile)
 
-export interface PodRequest {
-  readonly namespace: string
-  readonly pod: string
-  /** Default: a fresh one. */
-  readonly uid?: string
-  readonly container: string
-  readonly image: string
-  readonly command: readonly string[]
-  readonly labels?: Readonly<Record<string, string>>
-  readonly annotations?: Readonly<Record<string, string>>
-}
-
-export interface Pod {
-  readonly uid: string
+/** A container outside of Kubernetes, in containerd's namespace `default`; its cgroup is `/default/<id>`. */
+export interface PlainContainer {
   readonly containerId: string
-  readonly sandboxId: string
-  /** Of the container's first process and of the sandbox's, as the host sees them. */
+  /** Of its first process. */
   readonly pid: number
-  /** Waits until the container's first process has ended. */
-  waitExit(): Promise<{ exitCode: number; reason: string }>
-  /** Stops and removes the pod and its cgroups. May be called twice. */
+  /** Waits until its first process has ended. */
+  waitExit(): Promise<void>
+  /** Kills and removes it and its cgroups. May be called twice. */
   readonly remove: () => Promise<void>
 }
 
-export interface Containerd {
+/** freeze() stops containerd; its shims, one for each pod, and the containers go on. */
+export interface Containerd extends Daemon, Pods {
   /** What `workload.containerd_state_dir` is to be. */
   readonly stateDir: string
   readonly socketPath: string
   /** Takes a docker-archive: imageArchive(). */
   importImage(archive: Uint8Array): Promise<void>
-  runPod(request: PodRequest): Promise<Pod>
+  /** Runs a container by `ctr run`, with an id of one's choice. */
+  runPlain(id: string, image: string, command: readonly string[]): Promise<PlainContainer>
 }
 
 /** Why there can be no containerd here, or undefined. */
@@ -57,80 +47,51 @@ export function whyNoContainerd(): string | undefined {
 /** Starts containerd; the test's end removes its pods, stops it by its pid and removes its directory. */
 export async function startContainerd(t: Test): Promise<Containerd> {
   const directory = await labDirectory(t)
-  const socketPath = path.join(directory, 'containerd.sock')
-  t.teardown(rememberCgroups(['kubepods', 'kubepods/burstable']))
-  await writeCni(directory)
+  const paths = {
+    root: path.join(directory, 'root'),
+    state: path.join(directory, 'state'),
+    socketPath: path.join(directory, 'containerd.sock'),
+    opt: path.join(directory, 'opt'),
+    cniBin: path.join(directory, 'cni/bin'),
+    cniConf: path.join(directory, 'cni/net.d'),
+  }
+  const { socketPath } = paths
+  t.teardown(rememberCgroups(['kubepods', 'kubepods/burstable', 'default']))
+  await writeCni(paths.cniBin, paths.cniConf)
   const configFile = path.join(directory, 'config.toml')
-  await writeFile(configFile, configToml(directory))
+  await writeFile(configFile, containerdToml(paths, 'cgroupfs'))
   const command = ['containerd', '--config', configFile]
-  await startDaemon(t, command, path.join(directory, 'log'), () => answers(socketPath))
-  const cri = connectCri(socketPath)
-  t.teardown(() => cri.close())
+  const daemon = await startDaemon(t, command, path.join(directory, 'log'), () => answers(socketPath))
 
+  const archiveFile = path.join(directory, 'image.tar')
   const importImage = async (archive: Uint8Array) => {
-    const file = path.join(directory, 'image.tar')
-    await writeFile(file, archive)
-    await run('ctr', ['--address', socketPath, '--namespace', 'k8s.io', 'images', 'import', file])
+    await writeFile(archiveFile, archive)
+    await importInto(socketPath, 'k8s.io', archiveFile)
+    await importInto(socketPath, 'default', archiveFile)
   }
+  await importImage(await sandboxImage())
+  const logs = path.join(directory, 'logs')
+  const pods = connectPods(t, { socketPath, cgroupDriver: 'cgroupfs', logs: { inside: logs, outside: logs } })
+  const runPlain = async (id: string, image: string, containerCommand: readonly string[]) => {
+    const container = await startPlain(paths, id, image, containerCommand)
+    t.teardown(container.remove)
+    return container
+  }
+  return { ...daemon, ...pods, stateDir: paths.state, socketPath, importImage, runPlain }
+}
+
+/** What every pod of a containerd of the lab needs first. @returns A docker-archive. */
+export async function sandboxImage(): Promise<Buffer> {
   const pause = await compileStatic(PAUSE_SOURCE)
-  await importImage(
-    await imageArchive({
-      reference: SANDBOX_IMAGE,
-      programs: { '/bin/pause': pause },
-      entrypoint: ['/bin/pause'],
-    }),
-  )
-  const runPod = async (request: PodRequest) => {
-    const pod = await startPod(cri, request, path.join(directory, 'logs'))
-    t.teardown(pod.remove)
-    return pod
-  }
-  return { stateDir: path.join(directory, 'state'), socketPath, importImage, runPod }
+  return imageArchive({
+    reference: SANDBOX_IMAGE,
+    programs: { '/bin/pause': pause },
+    entrypoint: ['/bin/pause'],
+  })
 }
 
-const SANDBOX_IMAGE = 'registry.k8s.io/pause:3.6'
-
-function configToml(directory: string): string {
-  // restrict_oom_score_adj and oom_score 0: without CAP_SYS_RESOURCE no process may lower its score.
-  return `version = 2
-root = "${directory}/root"
-state = "${directory}/state"
-oom_score = 0
-[grpc]
-  address = "${directory}/containerd.sock"
-[plugins."io.containerd.internal.v1.opt"]
-  path = "${directory}/opt"
-[plugins."io.containerd.grpc.v1.cri"]
-  sandbox_image = "${SANDBOX_IMAGE}"
-  restrict_oom_score_adj = true
-  netns_mounts_under_state_dir = true
-  [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
-    runtime_type = "io.containerd.runc.v2"
-  [plugins."io.containerd.grpc.v1.cri".cni]
-    bin_dir = "${directory}/cni/bin"
-    conf_dir = "${directory}/cni/net.d"
-`
-}
-
-/** Network plugins that only answer: a pod gets a network namespace, and so a host name of its own, and no interface. */
-async function writeCni(directory: string): Promise<void> {
-  const [bin, conf] = [path.join(directory, 'cni/bin'), path.join(directory, 'cni/net.d')]
-  await mkdir(bin, { recursive: true })
-  await mkdir(conf, { recursive: true })
-  const plugin = (device: string, address: string) => `#!/bin/sh
-cat >/dev/null
-case "$CNI_COMMAND" in
-ADD) echo '{"cniVersion":"0.4.0","interfaces":[{"name":"${device}","sandbox":"'"$CNI_NETNS"'"}],"ips":[{"version":"4","address":"${address}","interface":0}]}' ;;
-VERSION) echo '{"cniVersion":"0.4.0","supportedVersions":["0.3.1","0.4.0"]}' ;;
-esac
-`
-  await writeFile(path.join(bin, 'loopback'), plugin('lo', '127.0.0.1/8'), { mode: 0o755 })
-  await writeFile(path.join(bin, 'stub'), plugin('eth0', '192.0.2.5/24'), { mode: 0o755 })
-  const network = { cniVersion: '0.4.0', name: 'stub', plugins: [{ type: 'stub' }] }
-  await writeFile(path.join(conf, '10-stub.conflist'), JSON.stringify(network))
-}
-
-async function answers(socketPath: string): Promise<boolean> {
+/** Whether a containerd is there. */
+export async function answers(socketPath: string): Promise<boolean> {
   if (!existsSync(socketPath)) return false
   return run('ctr', ['--address', socketPath, 'version']).then(
     () => true,
@@ -138,82 +99,45 @@ async function answers(socketPath: string): Promise<boolean> {
   )
 }
 
-async function startPod(cri: CriClient, request: PodRequest, logs: string): Promise<Pod> {
-  const { namespace, pod, container } = request
-  const uid = request.uid ?? randomUUID()
-  const cgroup = `/kubepods/burstable/pod${uid}`
-  const removeCgroup = rememberCgroups([cgroup])
-  const labels = {
-    ...request.labels,
-    'io.kubernetes.pod.name': pod,
-    'io.kubernetes.pod.namespace': namespace,
-    'io.kubernetes.pod.uid': uid,
-  }
-  const namespaces = { namespace_options: { network: 'POD', pid: 'CONTAINER', ipc: 'POD' } }
-  const sandbox: PodSandboxConfig = {
-    metadata: { name: pod, uid, namespace, attempt: 0 },
-    hostname: pod,
-    log_directory: path.join(logs, `${namespace}_${pod}_${uid}`),
-    labels,
-    annotations: { ...request.annotations },
-    linux: { cgroup_parent: cgroup, security_context: namespaces },
-  }
-  const config: ContainerConfig = {
-    metadata: { name: container, attempt: 0 },
-    image: { image: request.image },
-    command: request.command,
-    labels: { ...labels, 'io.kubernetes.container.name': container },
-    annotations: {},
-    log_path: `${container}/0.log`,
-    linux: { security_context: namespaces },
-  }
+export async function importInto(socketPath: string, namespace: string, archiveFile: string): Promise<void> {
+  await run('ctr', ['--address', socketPath, '--namespace', namespace, 'images', 'import', archiveFile])
+}
 
-  await mkdir(path.join(sandbox.log_directory, container), { recursive: true })
-  const { pod_sandbox_id } = await cri.call('RunPodSandbox', { config: sandbox })
+async function startPlain(
+  paths: ContainerdPaths,
+  id: string,
+  image: string,
+  command: readonly string[],
+): Promise<PlainContainer> {
+  const ctr = async (...args: string[]): Promise<string> => {
+    const { stdout } = await run('ctr', ['--address', paths.socketPath, '--namespace', 'default', ...args])
+    return stdout
+  }
+  const removeCgroup = rememberCgroups([`default/${id}`])
+  const task = async () => {
+    // TASK PID STATUS, under a heading.
+    const lines = (await ctr('tasks', 'ls')).split('\n').map(line => line.split(/\s+/))
+    const [, pid = '0', status = ''] = lines.find(([name]) => name === id) ?? []
+    return { pid: Number(pid), status }
+  }
   let removed = false
   const remove = async () => {
     if (removed) return
     removed = true
-    await cri.call('StopPodSandbox', { pod_sandbox_id })
-    await cri.call('RemovePodSandbox', { pod_sandbox_id })
+    await ctr('tasks', 'rm', '--force', id)
+    await ctr('containers', 'rm', id)
     removeCgroup()
   }
-  try {
-    const { container_id } = await cri.call('CreateContainer', {
-      pod_sandbox_id,
-      config,
-      sandbox_config: sandbox,
-    })
-    await cri.call('StartContainer', { container_id })
-    const pid = await pidOf(cri, container_id)
-    return {
-      uid,
-      containerId: container_id,
-      sandboxId: pod_sandbox_id,
-      pid,
-      waitExit: () => waitExit(cri, container_id),
-      remove,
-    }
-  } catch (error) {
-    await remove()
-    throw error
+  await ctr('run', '--detach', '--null-io', '--runc-root', runcRoot(paths), image, id, ...command)
+  return {
+    containerId: id,
+    pid: (await task()).pid,
+    waitExit: async () => {
+      while ((await task()).status === 'RUNNING') await sleep(EXIT_POLL_MS)
+    },
+    remove,
   }
-}
-
-/** containerd puts the pid into the verbose status only: `info.info`, JSON of its own making. */
-async function pidOf(cri: CriClient, container_id: string): Promise<number> {
-  const { info } = await cri.call('ContainerStatus', { container_id, verbose: true })
-  return (JSON.parse(info['info'] ?? '{}') as { pid?: number }).pid ?? 0
 }
 
 /** How often a container is looked at until it has ended. */
 const EXIT_POLL_MS = 50
-
-async function waitExit(cri: CriClient, container_id: string): Promise<{ exitCode: number; reason: string }> {
-  for (;;) {
-    const { status } = await cri.call('ContainerStatus', { container_id, verbose: false })
-    if (status.state === 'CONTAINER_EXITED')
-      return { exitCode: status.exit_code ?? 0, reason: status.reason ?? '' }
-    await sleep(EXIT_POLL_MS)
-  }
-}

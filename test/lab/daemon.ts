@@ -1,7 +1,7 @@
 // Daemons of the lab: found by name, started on their own directories, stopped by their pid.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { accessSync, closeSync, constants, openSync, readFileSync } from 'node:fs'
+import { accessSync, closeSync, constants, openSync, readdirSync, readFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -43,6 +43,17 @@ export async function labDirectory(t: Test): Promise<string> {
   return directory
 }
 
+/** A daemon that can be made to hang: it accepts connections, as the kernel does that for it, and answers none. */
+export interface Daemon {
+  readonly pid: number
+  /**
+   * SIGSTOP, to this process alone: what it has started goes on. Waits until it has stopped. The test's end thaws it
+   * before all else.
+   */
+  freeze(): Promise<void>
+  thaw(): void
+}
+
 /**
  * Starts a daemon and waits until it is ready. The test's end stops it: SIGTERM, and SIGKILL should that not do.
  * @param command - Program and arguments. Its core limit is unlimited, and its containers inherit that.
@@ -54,7 +65,7 @@ export async function startDaemon(
   command: readonly string[],
   log: string,
   isReady: () => Promise<boolean>,
-): Promise<void> {
+): Promise<Daemon> {
   const output = openSync(log, 'w')
   // prlimit(1) sets the limit and executes the daemon in its own place: the pid stays.
   const child = spawn('prlimit', ['--core=unlimited', ...command], {
@@ -67,17 +78,31 @@ export async function startDaemon(
   t.teardown(async () => {
     if (!isRunning()) return
     child.kill('SIGTERM')
-    const isStopped = await Promise.race([exited.then(() => true), sleep(STOP_MS_MAX, false, { ref: false })])
-    if (isStopped) return
+    const hasEnded = await Promise.race([exited.then(() => true), sleep(STOP_MS_MAX, false, { ref: false })])
+    if (hasEnded) return
     child.kill('SIGKILL')
     await exited
   })
+  const thaw = () => void child.kill('SIGCONT')
+  const freeze = async () => {
+    // Teardowns run in reverse order: this one precedes those that ask the daemon to remove something.
+    t.teardown(thaw)
+    child.kill('SIGSTOP')
+    while (isRunning() && !isStopped(child.pid!)) await sleep(POLL_MS)
+  }
   const deadline = Date.now() + START_MS_MAX
   while (isRunning() && Date.now() < deadline) {
-    if (await isReady()) return
+    if (await isReady()) return { pid: child.pid!, freeze, thaw }
     await sleep(POLL_MS)
   }
   throw new Error(`${command[0]} did not start:\n${readFileSync(log, 'utf8').slice(-LOG_CHARS_SHOWN)}`)
+}
+
+/** Each thread stops for itself, a little later than the signal. proc_pid_status(5) */
+function isStopped(pid: number): boolean {
+  return readdirSync(`/proc/${pid}/task`).every(thread =>
+    /^State:\tT/m.test(readFileSync(`/proc/${pid}/task/${thread}/status`, 'utf8')),
+  )
 }
 
 /** Either daemon takes half a second on an idle machine; a busy one is given a hundred times that. */

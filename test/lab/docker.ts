@@ -1,10 +1,12 @@
 // Containers in a real Docker Engine: Debian's, on directories and a socket of its own, without networks.
 import Docker from 'dockerode'
 import path from 'node:path'
-import { Readable } from 'node:stream'
-import { rememberCgroups } from './cgroups.ts'
+import { PassThrough, Readable } from 'node:stream'
+import { text } from 'node:stream/consumers'
+import { ancestry, rememberCgroups } from './cgroups.ts'
 import { labDirectory, startDaemon, whyNoLab } from './daemon.ts'
-import type { Test } from './daemon.ts'
+import type { Daemon, Test } from './daemon.ts'
+import type { CommandOutput } from './pods.ts'
 
 export interface DockerRequest {
   readonly name: string
@@ -21,18 +23,25 @@ export interface DockerContainer {
   readonly containerId: string
   /** Of its first process, as the host sees it. */
   readonly pid: number
+  /** Of the json-file driver: one JSON object a line. */
+  readonly logPath: string
   /** Waits until its first process has ended. */
   waitExit(): Promise<{ exitCode: number }>
   /** Kills and removes it and its cgroups. May be called twice. */
   readonly remove: () => Promise<void>
 }
 
-export interface DockerEngine {
+/** freeze() stops dockerd; its containerd, a child of it, and the containers go on. */
+export interface DockerEngine extends Daemon {
   /** What `workload.docker_socket` is to be. */
   readonly socketPath: string
+  /** What `workload.docker_root` is to be. */
+  readonly dataRoot: string
   /** Takes a docker-archive: imageArchive(). */
   importImage(archive: Uint8Array): Promise<void>
   runContainer(request: DockerRequest): Promise<DockerContainer>
+  /** Runs a command in a running container, as `docker exec` does, and waits for its end. */
+  exec(containerId: string, command: readonly string[]): Promise<CommandOutput>
 }
 
 /** Why there can be no Docker Engine here, or undefined. */
@@ -51,9 +60,13 @@ export async function startDocker(t: Test): Promise<DockerEngine> {
       () => true,
       () => false,
     )
-  await startDaemon(t, dockerdCommand(directory), path.join(directory, 'log'), isReady)
+  const dataRoot = path.join(directory, 'data')
+  const command = dockerdCommand(directory, dataRoot)
+  const daemon = await startDaemon(t, command, path.join(directory, 'log'), isReady)
   return {
+    ...daemon,
     socketPath,
+    dataRoot,
     importImage: async archive => {
       const progress = await docker.loadImage(Readable.from([Buffer.from(archive)]))
       // The image is there once the engine has said all it has to say.
@@ -64,14 +77,15 @@ export async function startDocker(t: Test): Promise<DockerEngine> {
       t.teardown(container.remove)
       return container
     },
+    exec: (containerId, command) => runInContainer(docker, containerId, command),
   }
 }
 
-function dockerdCommand(directory: string): string[] {
+function dockerdCommand(directory: string, dataRoot: string): string[] {
   return [
     'dockerd',
     `--host=unix://${directory}/docker.sock`,
-    `--data-root=${directory}/data`,
+    `--data-root=${dataRoot}`,
     `--exec-root=${directory}/exec`,
     `--pidfile=${directory}/pid`,
     '--bridge=none',
@@ -105,10 +119,11 @@ async function startContainer(docker: Docker, request: DockerRequest): Promise<D
   }
   try {
     await container.start()
-    const { State } = await container.inspect()
+    const { State, LogPath } = await container.inspect()
     return {
       containerId: container.id,
       pid: State.Pid,
+      logPath: LogPath,
       waitExit: async () => {
         const { StatusCode } = (await container.wait()) as { StatusCode: number }
         return { exitCode: StatusCode }
@@ -121,8 +136,21 @@ async function startContainer(docker: Docker, request: DockerRequest): Promise<D
   }
 }
 
-/** `/a/b` as `/a`, `/a/b`. */
-function ancestry(cgroup: string): string[] {
-  const names = cgroup.split('/').filter(name => name !== '')
-  return names.map((_, index) => `/${names.slice(0, index + 1).join('/')}`)
+async function runInContainer(
+  docker: Docker,
+  containerId: string,
+  command: readonly string[],
+): Promise<CommandOutput> {
+  const options = { Cmd: [...command], AttachStdout: true, AttachStderr: true }
+  const exec = await docker.getContainer(containerId).exec(options)
+  const output = await exec.start({})
+  const [stdout, stderr] = [new PassThrough(), new PassThrough()]
+  docker.modem.demuxStream(output, stdout, stderr)
+  output.on('end', () => {
+    stdout.end()
+    stderr.end()
+  })
+  const texts = await Promise.all([text(stdout), text(stderr)])
+  const { ExitCode } = await exec.inspect()
+  return { exitCode: ExitCode ?? 0, stdout: texts[0], stderr: texts[1] }
 }

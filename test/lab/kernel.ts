@@ -1,6 +1,7 @@
 // The real kernel: sets kernel.core_pattern for the length of a test and makes processes crash under it.
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -77,4 +78,14 @@ export function watchKernelLog(): (text: string) => Promise<string[]> {
       await sleep(100)
     }
   }
+}
+
+/** Waits until a process has a child. @returns The first one's pid: proc_pid_task(5), children. */
+export async function childOf(pid: number): Promise<number> {
+  for (let tries = 0; tries < 1000; tries++) {
+    const [child] = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ')
+    if (child !== '' && child !== undefined) return Number(child)
+    await sleep(10)
+  }
+  throw new Error(`process ${pid} has no child`)
 }

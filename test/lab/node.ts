@@ -49,6 +49,10 @@ export interface TestNode {
   /** Runs a command of the people's CLI against the store. */
   cli(...args: string[]): Promise<CommandResult>
   manifests(): Manifest[]
+  /** Unpacks a crash's kit. @returns The directory. */
+  unpackKit(manifest: Manifest): string
+  /** Waits until a core is being uploaded. */
+  waitForUpload(): Promise<void>
   /** Waits for the records of `count` crashes. */
   waitForManifests(count: number): Promise<Manifest[]>
   remove(): void
@@ -88,6 +92,21 @@ export function makeNode(config = '', store?: string): TestNode {
     handle: (specifiers, stdin) => run(binary, ['handle', '--config', configFile, ...specifiers], stdin),
     cli: (...args) => run(binary, [...args, '--config', configFile]),
     manifests,
+    unpackKit(manifest) {
+      const kit = filesBelow(storeDir).find(file => file.endsWith(`${manifest.id}/kit.tar.zst`))
+      const unpacked = join(dir, `kit-${manifest.id}`)
+      mkdirSync(unpacked)
+      const tar = execFileSync('zstd', ['-dc', kit ?? '/nonexistent'], { maxBuffer: 1 << 26 })
+      execFileSync('tar', ['-x', '-C', unpacked], { input: tar })
+      return unpacked
+    },
+    async waitForUpload() {
+      for (let tries = 0; tries < 2000; tries++) {
+        if (filesBelow(join(storeDir, '.incoming')).length > 0) return
+        await new Promise(resolve => setTimeout(resolve, 10))
+      }
+      throw new Error('no core was streamed')
+    },
     async waitForManifests(count) {
       for (let tries = 0; tries < 1200; tries++) {
         // The index entry is written after the manifest: with it the handler is done.

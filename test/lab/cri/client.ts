@@ -33,6 +33,12 @@ export interface ContainerStatusResponse {
   readonly info: Readonly<Record<string, string>>
 }
 
+export interface ExecSyncResponse {
+  readonly stdout?: Buffer
+  readonly stderr?: Buffer
+  readonly exit_code?: number
+}
+
 type Call<Request, Response> = (
   request: Request,
   callback: (error: ServiceError | null, response: Response) => void,
@@ -48,6 +54,7 @@ interface RuntimeService {
   >
   readonly StartContainer: Call<{ container_id: string }, object>
   readonly ContainerStatus: Call<{ container_id: string; verbose: boolean }, ContainerStatusResponse>
+  readonly ExecSync: Call<{ container_id: string; cmd: readonly string[]; timeout: number }, ExecSyncResponse>
   close(): void
 }
 
