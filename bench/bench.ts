@@ -6,6 +6,7 @@ import { inputRate } from './input-rate.ts'
 import { listRequests, listTime } from './listing.ts'
 import type { Measurement, Row } from './measurement.ts'
 import { peakMemory } from './peak-memory.ts'
+import { resolution } from './resolution.ts'
 import { rootWrites } from './root-writes.ts'
 import { start } from './start.ts'
 import { timeToGone } from './time-to-gone.ts'
@@ -16,6 +17,7 @@ const MEASUREMENTS: readonly Measurement[] = [
   peakMemory,
   start,
   rootWrites,
+  resolution,
   listRequests,
   listTime,
   importCost,

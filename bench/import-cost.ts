@@ -13,7 +13,8 @@ const IMPORTS = {
   zstd: 'zstd addon from a memfd: every crash',
   'tar-stream': 'tar-stream: every crash',
   s3: 'AWS SDK (store/s3): crashes stored in S3',
-  dockerode: 'dockerode: crashes of Docker containers',
+  grpc: 'grpc-js: crashes in pods of containerd',
+  dockerode: 'dockerode: crashes of containers that no file names',
 } as const
 const NOTHING = 'nothing'
 const ROUNDS = 5

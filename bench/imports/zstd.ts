@@ -7,4 +7,4 @@ import { addonZstd, loadAddon } from '../../src/zstd/codec.ts'
 const fd = memfdCreate('zstd-napi')
 const bytes = readFileSync(addonFile)
 for (let written = 0; written < bytes.length;) written += writeSync(fd, bytes, written)
-process.exit(addonZstd(loadAddon(`/proc/self/fd/${fd}`)).compressor(1).codec === 'zstd-napi' ? 0 : 1)
+process.exit(addonZstd(loadAddon(`/proc/self/fd/${fd}`)).compressor(1, 'many').codec === 'zstd-napi' ? 0 : 1)
