@@ -141,7 +141,8 @@ const POD_SYSTEMD = new RegExp(
 )
 const KUBEPODS = /^(?:kubepods|(?:.+-)?kubepods(?:-.+)?\.slice)$/
 /** A container's component. CRI-O's and podman's monitors (`crio-conmon-…`) fit none of these: they are no container. */
-const CONTAINER = /^(?:(?<form>cri-containerd|nerdctl|docker|crio|libpod)-)?(?<id>[0-9a-f]{64})(?:\.scope)?$/
+const CONTAINER =
+  /^(?:(?<form>cri-containerd|nerdctl|docker|crio|libpod(?:-payload)?)-)?(?<id>[0-9a-f]{64})(?:\.scope)?$/
 /** The manager of one user's services, who owns and names all that is below: systemd's user@.service. */
 const USER_MANAGER = /^user@\d+\.service$/
 /** A map, not an object: `constructor` is a name that a cgroup may have. */
@@ -151,6 +152,7 @@ const RUNTIME_OF_FORM: ReadonlyMap<string, Runtime> = new Map([
   ['docker', 'docker'],
   ['crio', 'crio'],
   ['libpod', 'podman'],
+  ['libpod-payload', 'podman'],
 ])
 /** Below kubepods come at most a class (burstable, besteffort) and the pod. */
 const POD_DEPTH_MAX = 3

@@ -133,12 +133,13 @@ async function findNames(inquiry: Inquiry): Promise<Findings> {
   return { owner, known: asked.find(({ facts }) => facts)?.facts, reports, asked: Promise.resolve(asked) }
 }
 
-/** What files do not tell of a pod: labels, and with them all the rest. */
+/** What files do not tell: labels, and with them all the rest. Nobody's socket has those of containerd's plain ones. */
 function askForMore(container: ContainerRef, facts: ContainerFacts, inquiry: Inquiry): Promise<Asked[]> {
   const { names, runtime, labels, sandboxId } = facts
-  if (names.kind === 'container' || labels !== undefined) return Promise.resolve([])
+  const isPlain = names.kind === 'container' && runtime === 'containerd'
+  if (isPlain || labels !== undefined) return Promise.resolve([])
   const ref = sandboxId === undefined ? container : { ...container, sandboxId }
-  const expected = { podUid: names.podUid, runtime }
+  const expected = { podUid: names.kind === 'pod' ? names.podUid : undefined, runtime }
   const sources = sourcesOf(inquiry.deps.sources.sockets, runtime)
   return Promise.all(sources.map(source => ask(source, ref, expected, inquiry)))
 }

@@ -17,15 +17,13 @@ export type FileReading = { readonly text: string } | { readonly detail: string 
 export async function readRuntimeFile(directory: string, name: string): Promise<FileReading | undefined> {
   try {
     const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
-    // At once, as each takes its turn with other threads.
-    const [parent, opened] = await Promise.allSettled([
-      lstat(directory),
-      open(path.join(directory, name), flags),
-    ])
-    if (opened.status === 'rejected') throw opened.reason
-    await using file = opened.value
+    // At once: each waits for a thread of the runtime's.
+    const opening = open(path.join(directory, name), flags)
+    const [parent, opened] = await Promise.allSettled([lstat(directory), opening])
+    await using file = opened.status === 'fulfilled' ? opened.value : undefined
     if (parent.status === 'rejected') throw parent.reason
     if (!parent.value.isDirectory()) return { detail: `${directory} is no directory` }
+    if (file === undefined) throw (opened as PromiseRejectedResult).reason
     const stat = await file.stat()
     if (!stat.isFile()) return { detail: `${name} is no regular file` }
     // One byte more than is allowed, so that a file that grows meanwhile is noticed as well.

@@ -58,6 +58,7 @@ const EXPECTED: Readonly<Record<string, CgroupOwner>> = {
   'container-docker-cgroupfs': { kind: 'container', containerId: ID, runtime: 'docker' },
   'container-docker-systemd': { kind: 'container', containerId: ID, runtime: 'docker' },
   'container-podman-systemd': { kind: 'container', containerId: ID, runtime: 'podman' },
+  'container-podman-split': { kind: 'container', containerId: ID, runtime: 'podman' },
   'container-podman-cgroupfs': { kind: 'container', containerId: ID, runtime: 'podman' },
   'container-nerdctl-systemd': { kind: 'container', containerId: ID, runtime: 'containerd' },
   'container-own-parent': { kind: 'container', containerId: ID },

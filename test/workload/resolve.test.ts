@@ -112,6 +112,18 @@ t.test('no socket is asked where files told all, nor for a container that is in 
   t.match((await outside.described).workload, { kind: 'container', sources: { length: 2 } })
 })
 
+t.test('a container of podman has its labels from the socket', async t => {
+  const names = { kind: 'container', container: 'web_1' } as const
+  const podman = (name: SourceName, more: Partial<ContainerFacts>) =>
+    source(name, 'podman', async () => facts(names, { runtime: 'podman', ...more }))
+  const resolution = resolve({
+    cgroup: `0::/machine.slice/libpod-${ID}.scope\n`,
+    files: [podman('containers-storage', {})],
+    sockets: [podman('podman-api', { labels: { app: 'web' } })],
+  })
+  t.match((await resolution.described).workload, { ...names, labels: { app: 'web' } })
+})
+
 t.test('without files all sockets are asked at once, and the first that knows it is taken', async t => {
   const resolution = resolve({
     files: [bundle(NOTHING)],
