@@ -24,10 +24,13 @@ export const containerdBundle: Source = {
   async ask(container, config) {
     if (!isSound(container)) return { detail: 'no id that containerd gives' }
     const tasks = path.join(config.containerdStateDir, TASKS)
-    const namespaces = container.namespace === undefined ? await namespacesOf(tasks) : [container.namespace]
+    // Nearly always it is the CRI's; others (`default`, `moby`) cost one more look.
+    const likely = await askBundle(tasks, container.namespace ?? CRI_NAMESPACE, container)
+    if (likely?.facts !== undefined) return likely
+    const namespaces = container.namespace === undefined ? await namespacesOf(tasks) : []
     if (namespaces === undefined) return { detail: 'no containerd state directory' }
 
-    let answer: SourceAnswer = { detail: 'no bundle of this container' }
+    let answer: SourceAnswer = likely ?? { detail: 'no bundle of this container' }
     for (const namespace of namespaces) {
       const inNamespace = await askBundle(tasks, namespace, container)
       if (inNamespace?.facts !== undefined) return inNamespace
@@ -44,12 +47,12 @@ function isSound({ containerId, namespace }: ContainerRef): boolean {
     : [namespace, containerId].every(name => PLAIN_ID.test(name))
 }
 
-/** The CRI's namespace first; others (`default`, `moby`) where a runtime was set up differently. */
+/** All but the CRI's. */
 async function namespacesOf(tasks: string): Promise<string[] | undefined> {
   try {
     const entries = await readdir(tasks, { withFileTypes: true })
     const names = entries.filter(entry => entry.isDirectory()).map(entry => entry.name)
-    return names.sort((a, b) => Number(b === CRI_NAMESPACE) - Number(a === CRI_NAMESPACE))
+    return names.filter(name => name !== CRI_NAMESPACE)
   } catch (error) {
     if (isAbsent(error)) return undefined
     throw error
