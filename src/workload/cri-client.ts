@@ -24,22 +24,23 @@ export type About = keyof typeof CALLS
 export interface CriClient {
   /**
    * Asks about one id.
+   * @param verbose - With `info`, texts of the runtime's own choice: more work for it.
    * @returns undefined where the runtime does not know it.
    * @throws Error in plain words: what the runtime says of an error is not repeated.
    */
-  readonly ask: (about: About, id: string) => Promise<Values | undefined>
+  readonly ask: (about: About, id: string, verbose?: boolean) => Promise<Values | undefined>
   readonly close: () => void
 }
 
 /** @param signal - Ends calls that are not answered yet. */
 export function connectCri(socketPath: string, signal: AbortSignal): CriClient {
   const client = new Client(`unix:${socketPath}`, credentials.createInsecure(), OPTIONS)
-  const ask = (about: About, id: string) =>
+  const ask = (about: About, id: string, verbose = false) =>
     new Promise<Values | undefined>((resolve, reject) => {
       const call = CALLS[about]
       const unary = client.makeUnaryRequest<string, Values>(
         `${SERVICE}/${call.method}`,
-        id => Buffer.from(call.request(id)),
+        id => Buffer.from(call.request(id, verbose)),
         bytes => decode(call.answer, bytes),
         id,
         (error, answer) => {
@@ -59,5 +60,6 @@ export function connectCri(socketPath: string, signal: AbortSignal): CriClient {
 /** What an answer says, if it is about the id that was asked for. */
 function checked(answer: Values | undefined, id: string): Values | undefined {
   const it = objectOf(answer?.['it'])
-  return it?.['id'] === id ? it : undefined
+  if (it?.['id'] !== id) return undefined
+  return answer?.['info'] === undefined ? it : { ...it, info: answer['info'] }
 }

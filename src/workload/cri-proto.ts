@@ -27,12 +27,23 @@ const SANDBOX_STATUS: Fields = {
 }
 const LISTED_CONTAINER: Fields = { 1: ['id', 'text'], 2: ['podSandboxId', 'text'] }
 
-/** Calls: the method, its request for one id, and the first field of its answer. */
+/** Calls: the method, its request for one id, and the first fields of its answer; `info` comes with `verbose`. */
 export const CALLS = {
-  container: { method: 'ContainerStatus', request: idRequest, answer: { 1: ['it', CONTAINER_STATUS] } },
-  sandbox: { method: 'PodSandboxStatus', request: idRequest, answer: { 1: ['it', SANDBOX_STATUS] } },
+  container: {
+    method: 'ContainerStatus',
+    request: idRequest,
+    answer: { 1: ['it', CONTAINER_STATUS], 2: ['info', 'texts'] },
+  },
+  sandbox: {
+    method: 'PodSandboxStatus',
+    request: idRequest,
+    answer: { 1: ['it', SANDBOX_STATUS], 2: ['info', 'texts'] },
+  },
   listed: { method: 'ListContainers', request: filterRequest, answer: { 1: ['it', LISTED_CONTAINER] } },
-} as const satisfies Record<string, { method: string; request: (id: string) => Uint8Array; answer: Fields }>
+} as const satisfies Record<
+  string,
+  { method: string; request: (id: string, verbose: boolean) => Uint8Array; answer: Fields }
+>
 
 /** Lengths before what follows: texts, maps' entries and messages. */
 const LENGTH_DELIMITED = 2
@@ -69,9 +80,11 @@ function addEntry(map: object, bytes: Uint8Array): void {
   Object.assign(map, { [key]: value })
 }
 
-/** ContainerStatusRequest and PodSandboxStatusRequest: the id is field 1 of both. */
-function idRequest(id: string): Uint8Array {
-  return protobuf.Writer.create().uint32(tagOf(1)).string(id).finish()
+/** ContainerStatusRequest and PodSandboxStatusRequest: the id is field 1 of both, `verbose` field 2. */
+function idRequest(id: string, verbose: boolean): Uint8Array {
+  const writer = protobuf.Writer.create().uint32(tagOf(1)).string(id)
+  if (verbose) writer.uint32((2 << 3) | VARINT).bool(true)
+  return writer.finish()
 }
 
 /** ListContainersRequest: field 1 is a ContainerFilter, whose field 1 is the id. */

@@ -5,7 +5,7 @@ import { answerOf, CONTAINER_ID } from './forms.ts'
 import type { RawFacts } from './forms.ts'
 import { peoplesLabels, podOf } from './kubernetes.ts'
 import type { Values } from './kubernetes.ts'
-import { objectOf } from './runtime-file.ts'
+import { jsonObject, objectOf } from './runtime-file.ts'
 import { isSocket } from './socket.ts'
 import type { ContainerRef, Source, SourceAnswer } from './source.ts'
 
@@ -45,11 +45,11 @@ async function askCri(
 
 /** The container and its sandbox at once; neither, and the id may be that of a sandbox. */
 async function askBoth(runtime: CriRuntime, cri: CriClient, container: ContainerRef): Promise<SourceAnswer> {
-  const { containerId } = container
-  const asking = Promise.all([cri.ask('container', containerId), askSandbox(cri, container)])
+  const { containerId, wantsFirstPid } = container
+  const asking = Promise.all([cri.ask('container', containerId, wantsFirstPid), askSandbox(cri, container)])
   const [status, sandbox] = await asking
   if (status !== undefined) return answerOf(runtime, containerFacts(status, sandbox), 'fields')
-  const own = await cri.ask('sandbox', containerId)
+  const own = await cri.ask('sandbox', containerId, wantsFirstPid)
   if (own === undefined) return { detail: `${runtime} does not know the container` }
   return answerOf(runtime, sandboxFacts(own), 'fields')
 }
@@ -82,6 +82,7 @@ function containerFacts(status: Values, sandbox: Values | undefined): RawFacts {
     // In proto3 what is 0 is left out.
     restartCount: metadata?.['attempt'] ?? 0,
     logPath: status['logPath'],
+    firstPid: firstPidOf(status),
   }
 }
 
@@ -93,5 +94,12 @@ function sandboxFacts(sandbox: Values): RawFacts {
     labels: peoplesLabels(objectOf(sandbox['labels']) ?? {}),
     annotations: objectOf(sandbox['annotations']) ?? {},
     sandboxId: sandbox['id'],
+    firstPid: firstPidOf(sandbox),
   }
+}
+
+/** containerd and CRI-O both put it into the JSON text `info` of a verbose answer. */
+function firstPidOf(status: Values): unknown {
+  const info = objectOf(status['info'])?.['info']
+  return typeof info === 'string' ? jsonObject(info)?.['pid'] : undefined
 }

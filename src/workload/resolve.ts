@@ -95,6 +95,8 @@ interface Findings {
   readonly reports: readonly SourceReport[]
   /** Sockets that were asked, and may not have answered yet. */
   readonly asked?: Promise<Asked[]>
+  /** The process is not in the container whose name its cgroup has. */
+  readonly isForged?: boolean
 }
 
 /** What is known already, and a source must agree with. */
@@ -107,6 +109,14 @@ interface Asked {
   readonly report: SourceReport
   /** Absent where the source had none, or none that can be used. */
   readonly facts: ContainerFacts | undefined
+  /** Facts of the container, which the process is not in: what others say of it is true, and not of the process. */
+  readonly isForged: boolean
+}
+
+/** Why an answer is not used. */
+interface Objection {
+  readonly detail: string
+  readonly isForged?: boolean
 }
 
 async function findNames(inquiry: Inquiry): Promise<Findings> {
@@ -121,16 +131,21 @@ async function findNames(inquiry: Inquiry): Promise<Findings> {
   const { runtime } = expected
   const { files, sockets } = inquiry.deps.sources
   for (const source of sourcesOf(files, runtime)) {
-    const { report, facts } = await ask(source, container, expected, inquiry)
+    const { report, facts, isForged } = await ask(source, container, expected, inquiry)
     reports.push(report)
+    if (isForged) return { owner, reports, isForged }
     if (facts === undefined) continue
     return { owner, known: facts, reports, asked: askForMore(container, facts, inquiry) }
   }
   // A process that only may be in a container is one of the host where no file says otherwise.
   if (owner.kind !== 'container') return { owner, reports }
-  const asking = sourcesOf(sockets, runtime).map(source => ask(source, container, expected, inquiry))
-  const asked = await Promise.all(asking)
-  return { owner, known: asked.find(({ facts }) => facts)?.facts, reports, asked: Promise.resolve(asked) }
+  const unnamed = { ...container, wantsFirstPid: true }
+  const asked = await Promise.all(
+    sourcesOf(sockets, runtime).map(source => ask(source, unnamed, expected, inquiry)),
+  )
+  const isForged = asked.some(answer => answer.isForged)
+  const known = isForged ? undefined : asked.find(({ facts }) => facts)?.facts
+  return { owner, known, reports, asked: Promise.resolve(asked), isForged }
 }
 
 /** What files do not tell: labels, and with them all the rest. Nobody's socket has those of containerd's plain ones. */
@@ -167,34 +182,44 @@ async function ask(
   const start = performance.now()
   const answer = await answerInTime(source, container, inquiry)
   const objection = answer.facts && (await objectionTo(answer.facts, expected, inquiry))
-  const detail = objection ?? answer.detail
+  const detail = objection?.detail ?? answer.detail
   const report: SourceReport = {
     source: source.name,
     answered: answer.facts !== undefined,
     milliseconds: since(start),
     ...(detail === undefined ? {} : { detail }),
   }
-  return { report, facts: objection === undefined ? answer.facts : undefined }
+  return {
+    report,
+    facts: objection === undefined ? answer.facts : undefined,
+    isForged: objection?.isForged ?? false,
+  }
 }
 
-/** Why an answer is not used: the cgroup is the kernel's word, and wins. */
+/** The cgroup is the kernel's word, and wins. */
 async function objectionTo(
   { names, firstPid, runtime }: ContainerFacts,
   { podUid, runtime: known }: Expected,
   { subject, deps }: Inquiry,
-): Promise<string | undefined> {
+): Promise<Objection | undefined> {
   if (known !== undefined && runtime !== known)
-    return `not used: it is of ${runtime}, the container of ${known}`
-  if (podUid !== undefined && names.kind === 'container') return 'not used: it names no pod, the cgroup does'
+    return { detail: `not used: it is of ${runtime}, the container of ${known}` }
+  if (podUid !== undefined && names.kind === 'container')
+    return { detail: 'not used: it names no pod, the cgroup does' }
   if (podUid !== undefined && names.kind === 'pod' && names.podUid !== undefined && names.podUid !== podUid)
-    return `not used: it names pod UID ${names.podUid}, but ${podUid} was known already`
+    return { detail: `not used: it names pod UID ${names.podUid}, but ${podUid} was known already` }
   const first = firstPid === undefined ? undefined : await deps.readCgroup(firstPid)
-  if (first !== undefined && !sharesContainer(subject.cgroup, first))
-    return "not used: the container's first process is in another cgroup, this one only has its name"
-  return undefined
+  if (first === undefined || sharesContainer(subject.cgroup, first)) return undefined
+  return {
+    detail: "not used: the container's first process is in another cgroup, this one only has its name",
+    isForged: true,
+  }
 }
 
-function workloadOf({ owner, known, reports }: Findings, { subject, config, deps }: Inquiry): Workload {
+function workloadOf(
+  { owner, known, reports, isForged }: Findings,
+  { subject, config, deps }: Inquiry,
+): Workload {
   const sources = [...reports]
   if (known !== undefined) {
     const details = detailsOf(containerRef(owner)!.containerId, known, config)
@@ -209,7 +234,9 @@ function workloadOf({ owner, known, reports }: Findings, { subject, config, deps
   }
   if (owner.kind === 'unclear') return { ...owner, kind: 'unknown', sources }
   const { containerId, podUid } = owner
-  const reason = 'no container runtime that was asked knows the container'
+  const reason = isForged
+    ? 'the process is not in the container whose name its cgroup has'
+    : 'no container runtime that was asked knows the container'
   return { kind: 'unknown', containerId, ...(podUid === undefined ? {} : { podUid }), reason, sources }
 }
 

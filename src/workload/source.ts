@@ -48,6 +48,8 @@ export interface ContainerRef {
   readonly namespace?: string
   /** The pod's own container, where a file told it. */
   readonly sandboxId?: string
+  /** No file named it: the answer is believed by its first process, even if that takes the source longer to tell. */
+  readonly wantsFirstPid?: boolean
 }
 
 export interface Source {

@@ -7,7 +7,7 @@ import type { Manifest } from '../../src/store/manifest.ts'
 import { startContainerd, whyNoContainerd } from '../lab/containerd.ts'
 import { crasherImage, IMAGE } from '../lab/crasher-image.ts'
 import { noKernelControl, startCrasher, underPattern } from '../lab/kernel.ts'
-import { compileFixture, makeNode, noBinary } from '../lab/node.ts'
+import { compileFixture, makeNode, noBinary, type TestNode } from '../lab/node.ts'
 
 const skip = noKernelControl() ?? noBinary() ?? whyNoContainerd() ?? false
 
@@ -38,20 +38,24 @@ t.test('a cgroup made by hand', { skip: skip || (CGROUP2 === undefined && 'needs
   const start = (namespace: string) =>
     containerd.runPod({ namespace, pod: 'web-0', container: 'app', image: IMAGE, command: ['/bin/wait'] })
   const [victim, own] = [await start('victim'), await start('own')]
-  const node = makeNode(
-    `[workload]\ncontainerd_state_dir = "${containerd.stateDir}"\ncontainerd_socket = "${containerd.socketPath}"`,
-  )
-  t.teardown(() => node.remove())
+  const nodeWith = (stateDir: string): TestNode => {
+    const node = makeNode(
+      `[workload]\ncontainerd_state_dir = "${stateDir}"\ncontainerd_socket = "${containerd.socketPath}"`,
+    )
+    t.teardown(() => node.remove())
+    return node
+  }
+  const node = nodeWith(containerd.stateDir)
   const crasher = compileFixture('crasher', node.dir)
 
   /** Crashes a process that starts in a cgroup. */
-  const crashIn = async (cgroup: string): Promise<Manifest> => {
-    const before = new Set(node.manifests().map(({ id }) => id))
+  const crashIn = async (cgroup: string, at = node): Promise<Manifest> => {
+    const before = new Set(at.manifests().map(({ id }) => id))
     await withCgroup(cgroup, directory => {
       const enter = ['sh', '-c', 'echo $$ > "$0/cgroup.procs" && exec "$@"', directory, crasher]
-      return underPattern(node.pattern, () => startCrasher(enter).ended)
+      return underPattern(at.pattern, () => startCrasher(enter).ended)
     })
-    const manifests = await node.waitForManifests(before.size + 1)
+    const manifests = await at.waitForManifests(before.size + 1)
     return manifests.find(({ id }) => !before.has(id))!
   }
   const ofVictim = `kubepods/burstable/pod${victim.uid}/${victim.containerId}`
@@ -66,6 +70,14 @@ t.test('a cgroup made by hand', { skip: skip || (CGROUP2 === undefined && 'needs
       answered: true,
       detail: /the container's first process is in another cgroup/,
     })
+  })
+
+  t.test('is not that pod’s either where only its runtime’s socket can be asked', async t => {
+    const withoutFiles = nodeWith('/nonexistent')
+    const { workload } = await crashIn(`own.service/${ofVictim}`, withoutFiles)
+    t.match(workload, { kind: 'unknown', containerId: victim.containerId, reason: /is not in the container/ })
+    const own = await crashIn(`${ofVictim}/below/it`, withoutFiles)
+    t.match(own.workload, { kind: 'pod', namespace: 'victim', containerId: victim.containerId })
   })
 
   t.test('is believed of the container’s own processes, as a check of the check', async t => {

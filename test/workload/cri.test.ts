@@ -155,6 +155,24 @@ t.test('the runtime is asked for the sandbox where no file told it', async t => 
   t.same(requests.find(([method]) => method === 'ListContainers')?.[1], { filter: { id: ID } })
 })
 
+t.test('the first process is told where it is wanted: it takes the runtime longer', async t => {
+  const withInfo = (answer: Answer, info: string) => (request: Request) =>
+    request['verbose'] === true && typeof answer === 'object' ? { ...answer, info: { info } } : answer
+  const firstPidIn = async (info: string, id: string) => {
+    const { socketPath } = await runtime(t, {
+      ...SCRIPT,
+      ContainerStatus: request => withInfo(SCRIPT.ContainerStatus(request), info)(request),
+      PodSandboxStatus: request => withInfo(SCRIPT.PodSandboxStatus(request), info)(request),
+    })
+    return (await ask(socketPath, { containerId: id, wantsFirstPid: true })).facts?.firstPid
+  }
+  for (const id of [ID, SANDBOX_ID]) {
+    t.equal(await firstPidIn('{"pid":4711,"runtimeSpec":{}}', id), 4711)
+    for (const info of ['', 'rubbish', '[]', '{"pid":"/etc/passwd"}', '{"pid":-1}'])
+      t.equal(await firstPidIn(info, id), undefined, info)
+  }
+})
+
 t.test("a pod's own container is called POD", async t => {
   const { socketPath } = await runtime(t, { ...SCRIPT, ListContainers: () => ({}) })
   const facts = { runtime: 'containerd', names: { ...NAMES, container: 'POD' }, ...POD_FACTS }

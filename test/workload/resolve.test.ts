@@ -125,11 +125,17 @@ t.test('a container of podman has its labels from the socket', async t => {
 })
 
 t.test('without files all sockets are asked at once, and the first that knows it is taken', async t => {
+  let asked: unknown
+  const crio = source('crio-cri', 'crio', async container => {
+    asked = container
+    return NOTHING
+  })
   const resolution = resolve({
     files: [bundle(NOTHING)],
-    sockets: [source('crio-cri', 'crio', async () => NOTHING), cri(facts(NAMES, { labels: { app: 'web' } }))],
+    sockets: [crio, cri(facts(NAMES, { labels: { app: 'web' } }))],
   })
   t.match(await resolution.identified, NAMES)
+  t.same(asked, { containerId: ID, wantsFirstPid: true }, 'no file vouched for the process')
   const { workload } = await resolution.described
   t.match(workload, { ...NAMES, labels: { app: 'web' } })
   t.same(
@@ -215,10 +221,25 @@ t.test('a container in a pod is not taken for a plain one', async t => {
 t.test('a cgroup that was only named after somebody’s container is not that container', async t => {
   const forged = `0::/system.slice/mine.service/kubepods/burstable/pod${UID}/${ID}\n`
   const files = [bundle(facts(NAMES, { firstPid: 7 }))]
-  t.match(await resolve({ cgroup: forged, files, cgroups: { 7: POD } }).identified, {
+  const unknown = {
     kind: 'unknown',
     ...IDS,
-    sources: [{}, { detail: /not used: the container's first process is in another cgroup/ }],
+    reason: 'the process is not in the container whose name its cgroup has',
+  }
+  const detail = /not used: the container's first process is in another cgroup/
+  const trusting = cri(facts(NAMES, { labels: {} }))
+  const byFile = resolve({ cgroup: forged, files, sockets: [trusting], cgroups: { 7: POD } })
+  t.match(await byFile.identified, { ...unknown, sources: [{}, { detail }] })
+  t.equal((await byFile.described).workload.sources.length, 2, 'nobody else’s word is asked for')
+  const bySocket = resolve({
+    cgroup: forged,
+    sockets: [trusting, cri(facts(NAMES, { firstPid: 7 }))],
+    cgroups: { 7: POD },
+  })
+  t.match(await bySocket.identified, unknown)
+  t.match((await bySocket.described).workload, {
+    ...unknown,
+    sources: [{}, { answered: true }, { answered: true, detail }],
   })
   t.match(await resolve({ files, cgroups: { 7: POD } }).identified, NAMES, 'its own process is')
   t.match(
