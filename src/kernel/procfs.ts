@@ -144,6 +144,11 @@ export function splitNul(bytes: HostileBytes): HostileBytes[] {
   return parts
 }
 
+/** Mounts as the handler sees them: the host's. */
+export function hostMountinfo(): Uint8Array {
+  return readBounded('/proc/self/mountinfo', FILES.mountinfo) ?? new Uint8Array(0)
+}
+
 function readStat(pid: number): ProcessStat | undefined {
   const stat = readBounded(`/proc/${pid}/stat`, FILES.stat)
   return stat && parseStat(stat)
