@@ -1,108 +1,169 @@
-// Admission: whether a core is streamed, decided from its head alone. What costs nothing is looked at first, so that a
-// core that is refused anyway takes neither token nor slot from another.
+// Admission: which rung of the ladder a crash gets, decided before its core's body is read. What costs nothing is looked
+// at first, then the ledger, and a slot last, so that a core that is lowered anyway takes nothing from another.
 
 import type { Config } from '../config/table.ts'
 import type { CrashFacts, Place, RefusalReason } from '../crash.ts'
 import type { Os } from '../os/os.ts'
-import { formatRate } from '../units.ts'
-import type { Rate } from '../units.ts'
+import { printable } from '../printable.ts'
+import { isStreamed, lowered, standingOf } from './ladder.ts'
+import type { Rung, Standing } from './ladder.ts'
+import { changeLedger } from './ledger-file.ts'
+import { tally } from './ledger.ts'
+import type { Ledger } from './ledger.ts'
+import { procNode } from './node-facts.ts'
+import type { NodeFacts } from './node-facts.ts'
 import type { Policy } from './policy.ts'
-import { returnToken, takeToken } from './rate.ts'
-import type { TokenRequest } from './rate.ts'
+import { draw, giveBack, rationsOf, unused } from './rations.ts'
+import type { Drawing, Spending } from './rations.ts'
 import { acquireSlot } from './slots.ts'
-import type { Slot, SlotOptions } from './slots.ts'
+import type { Slot, SlotAnswer, SlotOptions } from './slots.ts'
 
-/** systemd-coredump stores nothing below this limit. */
-const PAGE_BYTES = 4096n
+export type { Rung } from './ladder.ts'
 
-/** The caller releases the slot once the core is stored. */
-export type Admission = ({ readonly verdict: 'full'; readonly slot: Slot } | Refused) & {
+/** What may be kept of a crash. */
+export type Admission = Verdict & {
   /** What was odd on the way, for the manifest. */
   readonly warnings: readonly string[]
 }
 
-interface Refused {
-  readonly verdict: 'record'
+type Verdict =
+  | ({ readonly rung: 'full' } & Streamed)
+  | ({
+      readonly rung: 'trimmed'
+      /** Of the trimmed core, uncompressed; at least a page. */
+      readonly bytesMax: number
+    } & Streamed &
+      Reason)
+  | ({ readonly rung: 'mini' } & Mini & Reason)
+  | ({ readonly rung: 'record' } & Reason)
+
+interface Mini {
+  /** What a mini core may grow to, uncompressed; at least a page. One may go before every core. */
+  readonly miniBytesMax: number
+}
+
+interface Streamed extends Mini {
+  /** The caller releases it once the core is stored. */
+  readonly slot: Slot
+  /**
+   * Gives back what was taken of rates and bytes and not used. Never throws.
+   * @param bytesKept - Of the core, uncompressed, in the store; 0: there is none.
+   */
+  settle(bytesKept: number): Promise<void>
+}
+
+interface Reason {
   readonly reason: RefusalReason
+  /** The same in a sentence, with numbers. */
   readonly text: string
 }
 
 export interface AdmissionRequest {
   /** Size of the whole core, as its head says. */
   readonly bytesExpected: number
-  readonly crash: Pick<CrashFacts, 'coreRlimitBytes' | 'timeSeconds'>
+  readonly crash: Pick<CrashFacts, 'coreRlimitBytes'>
   readonly place: Place
+  /** The same for crashes that are the same; undefined: no frame is known. */
+  readonly signature: string | undefined
   readonly policy: Pick<Policy, 'capture' | 'coreBytesMax' | 'rate' | 'rule' | 'from'>
-  readonly config: Pick<Config, 'budget' | 'capture'>
+  readonly config: Pick<Config, 'budget' | 'capture' | 'mini'>
   readonly os: Pick<Os, 'tryLock'>
   /** For tests. */
-  readonly clock?: Pick<SlotOptions, 'sleep' | 'now'>
+  readonly nodeFacts?: NodeFacts
+  readonly clock?: Pick<SlotOptions, 'sleep' | 'now'> & { readonly wall?: () => number }
 }
 
 /**
- * Decides on a core, after waiting for a slot where need be.
- * @throws CoreliftError `E_CONFIG` when `budget.state_dir` is not one to trust.
+ * Decides on a crash, after waiting for a slot where need be. Never throws: where rates cannot be kept to they are not
+ * kept to, and where slots cannot be had, which alone bound the node's load, it is a mini core.
  */
 export async function admit(request: AdmissionRequest): Promise<Admission> {
-  const { policy, config, os, clock } = request
-  const { slots, slotWaitSeconds, stateDir } = config.budget
-  const refused = refusedByPolicy(policy) ?? refusedByRlimit(request) ?? refusedBySize(request)
-  if (refused) return { ...refused, warnings: [] }
-  // Before the slot: whoever is over its rate must not wait for one, nor hold up others that do.
-  const token = policy.rate && tokenRequest(request, policy.rate)
-  const answer = token && (await takeToken(os, token))
-  const warnings = answer?.warning === undefined ? [] : [answer.warning]
-  if (token && answer?.granted === false)
-    return { ...refusedByRate(token.rate, policy.from.rate, answer.waitSeconds), warnings }
+  const { bytesExpected, nodeFacts = procNode } = request
+  const standing = standingOf({ ...request, nodeFacts })
+  const rations = rationsOf(request)
+  const reserved = await withLedger(request, { standing, spent: [] }, (ledger, now) => {
+    const drawn = draw(ledger, rations, standing, bytesExpected, now)
+    if (!isStreamed(drawn.standing)) count(ledger, request, drawn.standing, now)
+    return drawn
+  })
+  if (!isStreamed(reserved.standing)) return { ...unstreamed(reserved.standing), warnings: reserved.warnings }
 
-  const slot = await acquireSlot(os, { stateDir, slots, waitSeconds: slotWaitSeconds, ...clock })
-  if (slot) return { verdict: 'full', slot, warnings }
-  // The rate is of cores that are kept: this one is not.
-  if (token) await returnToken(os, token)
-  const text = `none of ${slots} slots (budget.slots) became free within ${slotWaitSeconds} s`
-  return { ...refusal('slots', text), warnings }
+  const { slot, text } = { text: '', ...(await slotFor(request)) }
+  const final = slot ? reserved.standing : lowered(reserved.standing, { rung: 'mini', reason: 'slots', text })
+  const concluded = await withLedger(request, { ...reserved, standing: final }, (ledger, now) => {
+    if (!slot) giveBack(ledger, reserved.spent)
+    const drawn = slot ? reserved : draw(ledger, rations, final, bytesExpected, now)
+    count(ledger, request, drawn.standing, now)
+    return drawn
+  })
+  const warnings = [...new Set([...reserved.warnings, ...concluded.warnings])]
+  const verdict = slot
+    ? streamed(concluded.standing, slot, bytesKept => settle(request, concluded.spent, bytesKept))
+    : unstreamed(concluded.standing)
+  return { ...verdict, warnings }
 }
 
-function refusal(reason: RefusalReason, text: string): Refused {
-  return { verdict: 'record', reason, text }
-}
-
-function refusedByPolicy({ capture, from }: AdmissionRequest['policy']): Refused | undefined {
-  if (capture === 'full') return undefined
-  const wish = capture === 'mini' ? 'a mini core, which this version does not make' : 'no core'
-  return refusal('policy', `${from.capture} = ${JSON.stringify(capture)} asks for ${wish}`)
-}
-
-/** systemd-coredump would cut a core at the limit; a core that is cut anywhere has lost the stacks at its end. */
-function refusedByRlimit({ bytesExpected, crash, config }: AdmissionRequest): Refused | undefined {
-  const limit = crash.coreRlimitBytes
-  if (!config.capture.honorCoreRlimit) return undefined
-  if (limit < PAGE_BYTES)
-    return refusal('rlimit-core', `RLIMIT_CORE is ${limit}: below a page, no core is wanted`)
-  return BigInt(bytesExpected) > limit
-    ? refusal('rlimit-core', `a core of ${bytesExpected} bytes is over RLIMIT_CORE = ${limit}`)
-    : undefined
-}
-
-function refusedBySize({ bytesExpected, policy }: AdmissionRequest): Refused | undefined {
-  const { coreBytesMax, from } = policy
-  if (bytesExpected <= coreBytesMax) return undefined
-  const limit = from.coreBytesMax ?? 'budget.core_bytes_max'
-  return refusal('size', `a core of ${bytesExpected} bytes is over ${limit} = ${coreBytesMax}`)
-}
-
-function refusedByRate(rate: Rate, from: string | undefined, waitSeconds: number): Refused {
-  const text = `over ${from} = ${formatRate(rate)}; the next core of this container is due in ${waitSeconds} s`
-  return refusal('rate', text)
-}
-
-function tokenRequest({ crash, place, policy, config, clock }: AdmissionRequest, rate: Rate): TokenRequest {
-  const { namespace, pod, container } = place
-  return {
-    stateDir: config.budget.stateDir,
-    name: JSON.stringify([namespace, pod, container, policy.rule]),
-    rate,
-    now: crash.timeSeconds * 1000,
-    ...(clock?.sleep && { sleep: clock.sleep }),
+/** A lost budget must not lose a core: where the ledger cannot be used, everybody is let through. */
+async function withLedger(
+  { config, os, clock }: AdmissionRequest,
+  otherwise: Drawing,
+  change: (ledger: Ledger, now: number) => Drawing,
+): Promise<Drawing & { readonly warnings: readonly string[] }> {
+  try {
+    const { result, warning } = await changeLedger(os, { ...config.budget, ...clock }, change)
+    return { ...result, warnings: warning === undefined ? [] : [warning] }
+  } catch (error) {
+    const { standing, spent } = otherwise
+    return { standing, spent, warnings: [`no rate was kept to: ${printable((error as Error).message)}`] }
   }
+}
+
+async function slotFor({ place, config, os, clock }: AdmissionRequest): Promise<SlotAnswer> {
+  const { slots, slotWaitSeconds: waitSeconds, stateDir } = config.budget
+  try {
+    return await acquireSlot(os, { stateDir, slots, waitSeconds, place, ...clock })
+  } catch (error) {
+    return { slot: undefined, text: printable((error as Error).message) }
+  }
+}
+
+function count(ledger: Ledger, { place }: AdmissionRequest, { rung, reason }: Standing, at: number): void {
+  const { namespace, pod, container } = place
+  const entry = { namespace, rung, at, ...(reason !== undefined && { reason }) }
+  tally(ledger, entry, [namespace, pod, container])
+}
+
+/** Bytes that were announced and did not come, and all of what no store took, are somebody else's. */
+async function settle(
+  { config, os, clock }: AdmissionRequest,
+  spent: readonly Spending[],
+  bytesKept: number,
+): Promise<void> {
+  const back = unused(spent, bytesKept).filter(({ amount }) => amount > 0)
+  if (back.length === 0) return
+  try {
+    await changeLedger(os, { ...config.budget, ...clock }, ledger => giveBack(ledger, back))
+  } catch {
+    // What cannot be given back comes with time.
+  }
+}
+
+function streamed(standing: Standing, slot: Slot, settle: Streamed['settle']): Verdict {
+  const { coreBytesMax, miniBytesMax } = standing
+  const shared = { slot, settle, miniBytesMax }
+  return standing.rung === 'trimmed'
+    ? { rung: 'trimmed', bytesMax: coreBytesMax, ...shared, ...reasonOf(standing) }
+    : { rung: 'full', ...shared }
+}
+
+function unstreamed(standing: Standing & { readonly rung: Rung }): Verdict {
+  const { rung, miniBytesMax } = standing
+  return rung === 'mini'
+    ? { rung, miniBytesMax, ...reasonOf(standing) }
+    : { rung: 'record', ...reasonOf(standing) }
+}
+
+/** Whatever lowered the standing said why. */
+function reasonOf({ reason, text }: Standing): Reason {
+  return { reason: reason!, text: text! }
 }

@@ -3,11 +3,19 @@
 
 import { closeSync, constants, fstatSync, mkdirSync, openSync, statfsSync, statSync } from 'node:fs'
 import { basename, dirname } from 'node:path'
+import { setTimeout as sleepMilliseconds } from 'node:timers/promises'
 import { CoreliftError } from '../errors.ts'
+import type { Os } from '../os/os.ts'
 
 /** statfs(2), f_type. */
 const TMPFS_MAGIC = 0x01021994
 const RAMFS_MAGIC = 0x858458f6
+
+/**
+ * Together a second. Whoever holds the lock reads and writes a file in memory, a few milliseconds at most; but in a burst
+ * of crashes many want it, and it is then that budgets must be kept to: forty at once on two CPUs took more than 250 ms.
+ */
+const LOCK_PAUSES_MS = [1, 2, 4, 8, ...Array.from({ length: 60 }, () => 16)]
 
 /** What `stateDirProblem` looks at. */
 export interface StateDirFacts {
@@ -31,6 +39,38 @@ export function openStateDir(path: string): number {
   if (problem === undefined) return fd
   closeSync(fd)
   throw stateDirError(path, problem)
+}
+
+/**
+ * Opens the directory to look at it; makes nothing.
+ * @returns undefined when there is none.
+ * @throws CoreliftError `E_CONFIG` as `openStateDir` does.
+ */
+export function openExistingStateDir(path: string): number | undefined {
+  try {
+    closeSync(openDirectory(path))
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return undefined
+    throw unopenable(path, error)
+  }
+  return openStateDir(path)
+}
+
+/**
+ * Takes the lock of an open directory; closing it gives it back. It is the directory's own: files in it are replaced, so
+ * that a lock on one could be one on a file that is gone.
+ * @returns Whether it was given up by others within a second.
+ */
+export async function lockStateDir(
+  os: Pick<Os, 'tryLock'>,
+  directory: number,
+  sleep: (milliseconds: number) => Promise<unknown> = sleepMilliseconds,
+): Promise<boolean> {
+  for (const pause of LOCK_PAUSES_MS) {
+    if (os.tryLock(directory)) return true
+    await sleep(pause)
+  }
+  return os.tryLock(directory)
 }
 
 function factsOf(fd: number): StateDirFacts {
@@ -88,11 +128,14 @@ function unopenable(path: string, error: unknown): CoreliftError {
   const problem = isOther
     ? 'is no directory (symbolic links are not followed)'
     : `cannot be opened: ${codeOf(error)}`
-  return stateDirError(path, problem, error)
+  const isForbidden = codeOf(error) === 'EACCES' || codeOf(error) === 'EPERM'
+  return isForbidden
+    ? new CoreliftError('E_CONFIG', messageOf(path, problem), { hint: 'only root may look', cause: error })
+    : stateDirError(path, problem, error)
 }
 
 /**
- * Why a directory must not hold the slots and rates: others could use them up, or every crash would touch the root disk.
+ * Why a directory must not hold the slots and the ledger: others could use them up, or every crash would touch the root disk.
  * @returns undefined when it may.
  */
 export function stateDirProblem(facts: StateDirFacts): string | undefined {
@@ -111,10 +154,14 @@ function isInMemory(filesystemType: number): boolean {
 
 /** The error that says what is wrong with `budget.state_dir`. */
 export function stateDirError(path: string, problem: string, cause?: unknown): CoreliftError {
-  return new CoreliftError('E_CONFIG', `budget.state_dir = ${JSON.stringify(path)} ${problem}`, {
+  return new CoreliftError('E_CONFIG', messageOf(path, problem), {
     hint: 'name a directory on a tmpfs that only root can enter, such as /run/corelift; it is made when it is not there',
     cause,
   })
+}
+
+function messageOf(path: string, problem: string): string {
+  return `budget.state_dir = ${JSON.stringify(path)} ${problem}`
 }
 
 export function codeOf(error: unknown): string {

@@ -42,6 +42,10 @@ export interface ListKey extends KeyBase<readonly string[]> {
   readonly type: 'list'
   readonly form: Form
 }
+/** So many in a time: `5/hour`. */
+export interface RateKey extends KeyBase<Rate> {
+  readonly type: 'rate'
+}
 /** An array of tables, each a rule: what it must find, and what it then says. In the file only. */
 export interface RulesKey extends KeyBase<readonly []> {
   readonly type: 'rules'
@@ -52,7 +56,7 @@ export interface RulesKey extends KeyBase<readonly []> {
   /** For the example file. */
   readonly example: readonly Rule[]
 }
-export type ConfigKey = TextKey | ChoiceKey | BooleanKey | IntegerKey | SizeKey | ListKey | RulesKey
+export type ConfigKey = TextKey | ChoiceKey | BooleanKey | IntegerKey | SizeKey | ListKey | RateKey | RulesKey
 
 /** A key of a rule. It has no default: what a rule does not say is not asked for, or left as it is. */
 export type RuleKey = { readonly text: string } & (
@@ -86,9 +90,11 @@ type Value<K extends ConfigKey> = K extends TextKey
       ? boolean
       : K extends ListKey
         ? readonly string[]
-        : K extends RulesKey
-          ? readonly RuleOf<K>[]
-          : number
+        : K extends RateKey
+          ? Rate
+          : K extends RulesKey
+            ? readonly RuleOf<K>[]
+            : number
 type ValueInRule<K extends RuleKey> = K extends { type: 'choice'; choices: readonly (infer C)[] }
   ? C
   : {

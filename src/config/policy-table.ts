@@ -39,7 +39,7 @@ export const POLICY_ACTIONS = {
   capture: {
     type: 'choice',
     choices: ['full', 'mini', 'record', 'off'],
-    text: 'What to keep: the core; a mini core, which this version does not make yet: a record with the reason; a record alone; nothing but a line in the log. Not set: the core.',
+    text: 'What to keep: the core; a mini core, which has every stack in a megabyte; a record alone; nothing but a line in the log. Not set: the core.',
   },
   core_bytes_max: {
     type: 'size',
@@ -49,6 +49,6 @@ export const POLICY_ACTIONS = {
   },
   rate: {
     type: 'rate',
-    text: 'Cores of one container by this rule, evenly refilled; what is over it leaves a record.',
+    text: 'In place of budget.workload_full: full or trimmed cores of one container by this rule, evenly refilled. What is over it leaves a mini core.',
   },
 } as const satisfies Record<string, RuleKey>

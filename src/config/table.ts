@@ -1,13 +1,14 @@
 // Every configuration key: its type, unit, default and text. Types, checks, the example file, `config show` and the
 // documentation are made from this table and nowhere else.
 
-import { GIB, TIB } from '../units.ts'
+import { GIB, KIB, MIB, TIB } from '../units.ts'
 import type { ConfigKey, Fields, RuleOf } from './key-types.ts'
 import { POLICY_ACTIONS, POLICY_MATCHERS } from './policy-table.ts'
 
 const absolutePath = { pattern: /^\/\P{Cc}*$/u, words: 'an absolute path' }
 const glob = { pattern: /^\P{Cc}+$/u, words: 'names, in which * stands for any text' }
 const httpUrl = { pattern: /^https?:\/\/[^/\s]+\/?$/, words: 'http://HOST[:PORT] or https://HOST[:PORT]' }
+const byteRation = { type: 'size', min: 0, max: 1024 * TIB } as const
 
 export const CONFIG_TABLE = {
   store: {
@@ -93,34 +94,104 @@ export const CONFIG_TABLE = {
       default: 32 * GIB,
       min: 0,
       max: 1024 * TIB,
-      text: 'Largest core to store, uncompressed, known from its head before the body is read. A larger one leaves a record.',
+      text: 'Largest core to store, uncompressed, known from its head before the body is read. A larger one is trimmed to it, by value: every stack first. Below a page: no memory at all, a record.',
     },
     slots: {
       type: 'integer',
       default: 4,
       min: 1,
       max: 1024,
-      text: 'How many cores are streamed at once on this node.',
+      text: 'How many full and trimmed cores are streamed at once on this node. One pod has all but one of them at most, so that another finds one free. Mini cores take none.',
     },
     slot_wait_seconds: {
       type: 'integer',
       default: 10,
       min: 0,
       max: 3600,
-      text: 'How long a crash waits for a slot; the crashed process is held meanwhile. Then it leaves a record.',
+      text: 'How long a crash waits for a slot; the crashed process is held meanwhile. Then it leaves a mini core, and so it does at once where four for each slot wait already.',
+    },
+    signature_full: {
+      type: 'rate',
+      default: { cores: 3, seconds: 3600 },
+      text: 'Full or trimmed cores of the same crash: the same top frames, in containers of the same name in the same namespace, so that the replicas of a deployment share it. What is over it leaves a mini core. Every rate begins full and is refilled evenly: the first crashes of a loop are kept, and newer ones as they come due.',
+    },
+    signature_mini: {
+      type: 'rate',
+      default: { cores: 20, seconds: 3600 },
+      text: 'Mini cores of the same crash; what is over it leaves a record.',
+    },
+    workload_full: {
+      type: 'rate',
+      default: { cores: 10, seconds: 3600 },
+      text: 'Full or trimmed cores of one container of one pod, or of one unit of the host; what is over it leaves a mini core. The rate of a rule that matches takes its place.',
+    },
+    workload_mini: {
+      type: 'rate',
+      default: { cores: 60, seconds: 3600 },
+      text: 'Mini cores of the same; what is over it leaves a record.',
+    },
+    namespace_bytes_per_hour: {
+      ...byteRation,
+      default: 64 * GIB,
+      text: 'What the full and trimmed cores of a namespace may have, uncompressed, evenly refilled; no container gets more than half of it. A core that is over it is trimmed to what is left, and below 16 MiB a mini core. Processes of the host, containers without a pod and unknown ones have a namespace each: `_host`, `_container`, `_unknown`.',
+    },
+    namespace_bytes_per_day: {
+      ...byteRation,
+      default: 256 * GIB,
+      text: 'The same, for a day.',
+    },
+    node_bytes_per_hour: {
+      ...byteRation,
+      default: 256 * GIB,
+      text: 'The same, for all cores of this node.',
+    },
+    node_bytes_per_day: {
+      ...byteRation,
+      default: TIB,
+      text: 'The same, for all cores of this node and a day.',
+    },
+    memory_available_min: {
+      type: 'size',
+      default: 256 * MIB,
+      min: 0,
+      max: 1024 * TIB,
+      text: 'Below so much available memory (MemAvailable) a crash leaves a mini core. 0: never.',
+    },
+    memory_pressure_max: {
+      type: 'integer',
+      default: 50,
+      min: 1,
+      max: 100,
+      text: 'Above so many percent of memory pressure (some avg10 of /proc/pressure/memory: how much of the last ten seconds some process waited for memory) a crash leaves a mini core. 100: never.',
     },
     state_dir: {
       type: 'text',
       default: '/run/corelift',
       form: absolutePath,
-      text: 'Root-only directory on a tmpfs that holds the slots, and what the rates of rules have let through.',
+      text: 'Root-only directory on a tmpfs that holds the slots, and the ledger of what was let through and refused since boot.',
+    },
+  },
+  mini: {
+    bytes_max: {
+      type: 'size',
+      default: MIB,
+      min: 64 * KIB,
+      max: 256 * MIB,
+      text: 'Size of a mini core, uncompressed: every thread, no heap. It is read into memory.',
+    },
+    bytes_limit: {
+      type: 'size',
+      default: 32 * MIB,
+      min: 64 * KIB,
+      max: 256 * MIB,
+      text: 'What it may grow to for a process of many threads. Where it is below bytes_max, that holds.',
     },
   },
   capture: {
     honor_core_rlimit: {
       type: 'boolean',
       default: true,
-      text: 'A process whose soft RLIMIT_CORE is below one page, or below the size of its core, leaves a record. false: its core is stored.',
+      text: 'Whether a soft RLIMIT_CORE counts: below one page the process leaves a record, below the size of its core that is trimmed to it. false: it does not.',
     },
     environ: {
       type: 'list',
@@ -204,7 +275,7 @@ export const CONFIG_TABLE = {
       default: 500,
       min: 1,
       max: 60_000,
-      text: "Longest wait for all that container runtimes say, together. A runtime that does not answer costs a crash this, and its pod's labels.",
+      text: "Longest wait for all that the sockets of container runtimes say, together; their files have ten times as long. A runtime that does not answer costs a crash this, and its pod's labels.",
     },
     labels: {
       type: 'list',

@@ -6,7 +6,7 @@ import type { Rate } from '../units.ts'
 import type { ConfigKey, GlobsByName, Rule, RuleKey, RulesKey, RuleValue } from './key-types.ts'
 import { fieldName, isTable, quoteKey, quoteText } from './text.ts'
 
-export type ConfigValue = string | number | boolean | readonly string[] | readonly Rule[] | undefined
+export type ConfigValue = string | number | boolean | readonly string[] | readonly Rule[] | Rate | undefined
 
 /** Rules are for `acceptRules`, which says what is wrong in them. */
 type ValueKey = Exclude<ConfigKey, RulesKey>

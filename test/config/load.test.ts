@@ -48,6 +48,17 @@ t.test('values of every type are read', async t => {
     capture: { environ: ['HOME', 'LANG'], zstd: 'runtime' },
   })
   t.equal(load(t, '[budget]\ncore_bytes_max = 4096').config.budget.coreBytesMax, 4096)
+  const rated = load(t, '[budget]\nsignature_full = "7/day"', {
+    env: { CORELIFT_BUDGET_WORKLOAD_FULL: '2/minute' },
+  })
+  t.match(rated.config.budget, {
+    signatureFull: { cores: 7, seconds: 86_400 },
+    workloadFull: { cores: 2, seconds: 60 },
+    workloadMini: { cores: 60, seconds: 3600 },
+  })
+  t.match(problems(t, '[budget]\nsignature_mini = 3'), [
+    /^FILE:2: budget\.signature_mini: 3 is not allowed; allowed: a whole number above 0 per minute/,
+  ])
 })
 
 t.test('flags prevail over the environment, that over the file, that over defaults', async t => {
