@@ -36,8 +36,11 @@ export async function whose(
 ): Promise<WhoseAnswer> {
   const pid = parsePid(text)
   const { cgroup, comm, uid } = readProc(pid)
-  const { workload, labels, annotations } = await resolveWorkload({ cgroup, uid }, config.workload, deps)
-    .described
+  const { workload, labels, annotations } = await resolveWorkload(
+    { cgroup, uid },
+    config.workload,
+    deps,
+  ).describe()
   const place = placeOf(workload, config.node.name ?? hostname())
   const subject = { place, workload: workload.kind, labels, annotations, signal: SIGSEGV, comm }
   return {
