@@ -5,6 +5,7 @@ import { importCost } from './import-cost.ts'
 import { inputRate } from './input-rate.ts'
 import { listRequests, listTime } from './listing.ts'
 import type { Measurement, Row } from './measurement.ts'
+import { miniCore } from './mini-core.ts'
 import { peakMemory } from './peak-memory.ts'
 import { resolution } from './resolution.ts'
 import { rootWrites } from './root-writes.ts'
@@ -14,6 +15,7 @@ import { timeToGone } from './time-to-gone.ts'
 const MEASUREMENTS: readonly Measurement[] = [
   inputRate,
   timeToGone,
+  miniCore,
   peakMemory,
   start,
   rootWrites,

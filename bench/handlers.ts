@@ -51,8 +51,11 @@ export interface S3Node extends TestNode {
   stop(): Promise<void>
 }
 
-/** A node whose store is an embedded S3 server on loopback. */
-export async function startS3Node(): Promise<S3Node> {
+/**
+ * A node whose store is an embedded S3 server on loopback.
+ * @param config - More configuration, TOML.
+ */
+export async function startS3Node(config = ''): Promise<S3Node> {
   const server = await startEmbeddedS3()
   const secrets = scratchDirectory()
   const credentials = join(secrets, 'credentials')
@@ -60,7 +63,7 @@ export async function startS3Node(): Promise<S3Node> {
     credentials,
     `[default]\naws_access_key_id = ${server.accessKey}\naws_secret_access_key = ${server.secretKey}\n`,
   )
-  const node = makeNode('', s3Toml(server.endpoint, server.bucket, credentials))
+  const node = makeNode(config, s3Toml(server.endpoint, server.bucket, credentials))
   return {
     ...node,
     server,
@@ -78,6 +81,9 @@ url = "s3://${bucket}/bench"
 endpoint = "${endpoint}"
 path_style = true
 credentials_file = "${credentials}"`
+
+/** Every crash leaves a mini core, and no other. */
+export const MINI_ONLY = '[[policy.rules]]\ncapture = "mini"'
 
 /**
  * Checks that a number that was measured is that of cores which were stored.

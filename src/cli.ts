@@ -76,11 +76,16 @@ async function addCommands(program: Command, session: Session): Promise<void> {
   program
     .command('get')
     .summary("fetch a crash's core")
-    .description("Fetches a crash's core, verified, and prints the file's name.")
+    .description(
+      "Fetches a crash's core, verified, and prints the file's name. Without --full or --mini: the full core or the " +
+        'trimmed one where it is complete, else the mini core. It says which.',
+    )
     .argument('<id|pod>', target)
     .option(...namespace)
     .option('-o, --output <file>', 'file to write, - for stdout (default: core.<comm>.<pid>.<id>)')
     .option('--force', 'overwrite a file that exists')
+    .option('--full', 'the full core, or the trimmed one, and nothing less')
+    .option('--mini', 'the mini core: a megabyte with every stack')
     .addHelpText(
       'after',
       ending(
@@ -108,6 +113,20 @@ async function addCommands(program: Command, session: Session): Promise<void> {
       await runWhose(session, pid, command.optsWithGlobals())
     })
 
+  program
+    .command('budget')
+    .summary("show what is left of this node's budget, and what was refused")
+    .description(
+      'Shows the slots and who holds them, what was taken of rates and bytes and when more is due, and how many crashes ' +
+        "since boot were kept how, with the reason where it is less than whole. Reads the handler's configuration and " +
+        'changes nothing. Needs root.',
+    )
+    .addHelpText('after', ending(['E_USAGE', 'E_CONFIG'], 'corelift budget', 'corelift budget --json'))
+    .action(async (_options, command: Command) => {
+      const { runBudget } = await import('./commands/run.ts')
+      await runBudget(session, command.optsWithGlobals())
+    })
+
   addConfigCommands(program, session, ending)
   addHandleHelp(program, ending)
 }
@@ -129,7 +148,8 @@ function addHandleHelp(
     .addHelpText(
       'after',
       `${ending(['E_SPECIFIERS', 'E_CONFIG', ...STORE_CODES], 'corelift handle --specifiers')}
-A crash that left a record without its core ends with 10, one whose core is not complete with 11.`,
+A crash that left a record without a core ends with 10, one whose core is not complete with 11, one that left a trimmed
+or a mini core with 12.`,
     )
 }
 

@@ -102,15 +102,19 @@ export interface Place {
   readonly container: string
 }
 
-/** What became of the memory. Trimmed and mini cores join this list with the ladder. */
-export type Outcome = 'full' | 'record'
+/** What became of the memory: the rungs of the ladder, from all of it down to none. */
+export type Outcome = 'full' | 'trimmed' | 'mini' | 'record'
 
-/** Why a crash has a record and no core. */
+/** Why a crash has less than its full core. */
 export type RefusalReason =
-  | 'rlimit-core' // RLIMIT_CORE is below a page, or below the core's size
-  | 'policy' // a rule or the pod's annotation asks for no core
+  | 'rlimit-core' // RLIMIT_CORE is below a page, or below the size of the core
+  | 'policy' // a rule or the pod's annotation asks for less than a core
+  | 'memory' // the node has less available than budget.memory_available_min
+  | 'pressure' // the node's memory pressure is above budget.memory_pressure_max
   | 'size' // over budget.core_bytes_max, or what a rule or the pod's annotation has in its place
-  | 'rate' // over the rate of a rule
+  | 'signature' // the same crash more often than budget.signature_full, or budget.signature_mini
+  | 'rate' // the same container more often than budget.workload_full (or its rule's rate), or budget.workload_mini
+  | 'bytes' // over what the workload, its namespace or the node may send in an hour or a day
   | 'slots' // none free within budget.slot_wait_seconds
   | 'empty' // the kernel sent nothing
   | 'head-truncated' // the core ended before its head did

@@ -22,6 +22,8 @@ export const EXIT = {
   recordOnly: 10,
   /** `handle`: the core that was stored is not complete. */
   incomplete: 11,
+  /** `handle`: a trimmed or a mini core was stored. */
+  reduced: 12,
 } as const
 
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT]

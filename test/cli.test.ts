@@ -128,7 +128,7 @@ t.test('get writes the file and prints its name', async t => {
   const again = await run(['get', OLD, '-o', file, URL])
   t.equal(again.exitCode, EXIT.output)
   const forced = await run(['get', OLD, '-o', file, '--force', '--json', URL])
-  t.same(JSON.parse(forced.stdout), { id: OLD, file, bytes: 4, complete: true })
+  t.same(JSON.parse(forced.stdout), { id: OLD, file, kind: 'full', bytes: 4, complete: true })
 })
 
 t.test('get writes to stdout', async t => {

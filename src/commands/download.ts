@@ -1,9 +1,8 @@
-// A stored core back to what the kernel wrote: frames are fetched in runs, several requests at once, decompressed in
+// A stored core or kit back to what was compressed: frames are fetched in runs, several requests at once, decompressed in
 // order, and every byte is verified. Memory holds the runs in flight and one frame, whatever the core's size.
 
 import { createHash } from 'node:crypto'
 import { CoreliftError } from '../errors.ts'
-import type { ManifestCore } from '../store/manifest.ts'
 import type { Store } from '../store/store.ts'
 import type { FrameDecompressor } from '../zstd/codec.ts'
 import { SEEK_TABLE_TAIL_BYTES, decodeSeekTable, type Frame } from '../zstd/seekable.ts'
@@ -74,25 +73,31 @@ function* runsOf(frames: readonly Frame[]): Generator<Run> {
   if (run.length > 0) yield { offset, storedBytes, frames: run }
 }
 
-function checkFrames(key: string, frames: readonly Frame[], core: ManifestCore): void {
+function checkFrames(key: string, frames: readonly Frame[], expected: Expected): void {
   const bytes = frames.reduce((sum, frame) => sum + frame.bytes, 0)
-  if (bytes !== core.bytesReceived) {
-    throw corrupt(key, `its frames hold ${bytes} bytes, its manifest says ${core.bytesReceived}`)
+  if (expected.bytes !== undefined && bytes !== expected.bytes) {
+    throw corrupt(key, `its frames hold ${bytes} bytes, its manifest says ${expected.bytes}`)
   }
   const isHuge = frames.some(frame => frame.bytes > FRAME_BYTES_MAX || frame.storedBytes > FRAME_BYTES_MAX)
   if (isHuge) throw corrupt(key, `a frame is larger than ${FRAME_BYTES_MAX} bytes`)
 }
 
+/** What a manifest says of an object; of a crash without one nothing is known. */
+export interface Expected {
+  /** Uncompressed. */
+  readonly bytes?: number
+  readonly sha256Stored?: string
+}
+
 /**
- * Reads a core, uncompressed, in order.
- * @param key - Of the core's object.
+ * Reads an object in the seekable format, uncompressed, in order.
  * @returns Its frames, each with its own checksum verified; an end only when the whole object has the manifest's.
  * @throws CoreliftError `E_CORE_CORRUPT`, `E_CORE_ABSENT`, `E_STORE_…`
  */
-export async function* readCore(
+export async function* readObject(
   store: Store,
   key: string,
-  core: ManifestCore,
+  expected: Expected,
   decompressor: FrameDecompressor,
 ): AsyncGenerator<Uint8Array> {
   const storedBytes = await store.size(key)
@@ -102,7 +107,7 @@ export async function* readCore(
     })
   }
   const table = await readSeekTable(store, key, storedBytes)
-  checkFrames(key, table.frames, core)
+  checkFrames(key, table.frames, expected)
   const hash = createHash('sha256')
   const runs = mapConcurrent(runsOf(table.frames), RUNS_IN_FLIGHT_MAX, async run => ({
     run,
@@ -123,8 +128,8 @@ export async function* readCore(
     }
   }
   const sha256 = hash.update(table.stored).digest('hex')
-  if (sha256 === core.sha256Stored) return
-  throw corrupt(key, `its sha256 is ${sha256}, its manifest says ${core.sha256Stored}`)
+  if (expected.sha256Stored === undefined || sha256 === expected.sha256Stored) return
+  throw corrupt(key, `its sha256 is ${sha256}, its manifest says ${expected.sha256Stored}`)
 }
 
 function decompress(

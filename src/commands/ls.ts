@@ -60,9 +60,9 @@ export interface LsEntry {
   readonly exe: string | null
   /** unfinished: no manifest (yet); unreadable: one that this version cannot read, `reason` says why. */
   readonly outcome: Manifest['outcome'] | 'unfinished' | 'unreadable'
-  /** Whether a core is stored, with all that the kernel announced. */
+  /** Whether a core is stored, with all that was to be in it. */
   readonly complete: boolean
-  /** Uncompressed, as received. */
+  /** Of the best core there is, uncompressed. */
   readonly bytes: number | null
   readonly bytesStored: number | null
   readonly reason: string | null
@@ -104,8 +104,9 @@ function fromIndex(crash: IndexedCrash): LsEntry {
     signal: signalName(crash.signal),
     signalNumber: crash.signal,
     comm: crash.comm,
-    outcome: crash.outcome === 'record' ? 'record' : 'full',
-    complete: crash.outcome === 'full',
+    // Of which core an incomplete one is the beginning, its manifest says.
+    outcome: crash.outcome === 'incomplete' ? 'full' : crash.outcome,
+    complete: ['full', 'trimmed', 'mini'].includes(crash.outcome),
   }
 }
 
@@ -124,8 +125,8 @@ function fromManifest(known: LsEntry, manifest: Manifest): LsEntry {
     comm: manifest.process?.comm ?? known.comm,
     exe: manifest.process?.exe ?? null,
     outcome: manifest.outcome,
-    complete: manifest.core?.complete ?? false,
-    bytes: manifest.core?.bytesReceived ?? null,
+    complete: manifest.core?.complete ?? manifest.outcome === 'mini',
+    bytes: manifest.core?.bytesReceived ?? manifest.mini?.bytes ?? null,
     bytesStored: manifest.core?.bytesStored ?? null,
     reason: manifest.reason,
   }

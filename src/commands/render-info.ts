@@ -4,6 +4,7 @@ import type { Manifest, ManifestProcess } from '../store/manifest.ts'
 import type { CrashInfo, UnfinishedCrash } from './info.ts'
 import { type Field, renderSections } from './render-fields.ts'
 import { policyFields, sourceFields, workloadFields } from './render-workload.ts'
+import { stackSections } from './render-stacks.ts'
 import { renderBytes } from './render.ts'
 import type { Colors } from './terminal.ts'
 
@@ -23,19 +24,26 @@ function processFields(process: ManifestProcess): Field[] {
 
 /** @returns What became of the core, in a sentence. */
 export function renderOutcome(manifest: Manifest): string {
-  const { core, reasonText, reason } = manifest
-  if (core === null) return `record only: ${reasonText ?? reason ?? 'no reason is given'}`
-  if (core.complete) return `${manifest.outcome}, complete`
+  const { core, outcome, reasonText, reason } = manifest
+  const why = reasonText ?? reason ?? 'no reason is given'
+  if (core === null) return outcome === 'mini' ? `mini core: ${why}` : `record only: ${why}`
+  if (core.complete) return outcome === 'trimmed' ? `trimmed: ${why}` : `${outcome}, complete`
   return `incomplete: ${core.bytesReceived} of ${core.bytesExpected} bytes were received`
 }
 
 function outcomeFields(manifest: Manifest): Field[] {
-  const { core, size, kit } = manifest
+  const { core, mini, size, kit, signature } = manifest
   const steps = Object.entries(manifest.durations).map(([step, ms]) => `${step} ${Math.round(ms)} ms`)
   return [
     ['outcome', renderOutcome(manifest)],
     ['core', core && `${renderBytes(core.bytesReceived)}, ${renderBytes(core.bytesStored)} stored`],
-    ['announced', core === null ? size.bytesExpected && renderBytes(size.bytesExpected) : undefined],
+    ['left out', core?.trimmed && renderBytes(core.trimmed.bytesDropped)],
+    ['mini core', mini && `${renderBytes(mini.bytes)}, in the kit`],
+    [
+      'announced',
+      manifest.outcome === 'full' ? undefined : size.bytesExpected && renderBytes(size.bytesExpected),
+    ],
+    ['signature', signature],
     ['threads', core && `${core.threads}, ${core.segments} segments, ${core.machine}`],
     ['sha256', core && `${core.sha256Stored} (of ${core.key})`],
     ['kit', kit && renderBytes(kit.bytes)],
@@ -65,6 +73,7 @@ function renderManifest(manifest: Manifest, colors: Colors): string {
     workloadFields(workload),
     process === null ? [['process', manifest.processGone ?? 'gone']] : processFields(process),
     outcomeFields(manifest),
+    ...(manifest.stacks ? stackSections(manifest.stacks) : []),
     sourceFields(workload),
   ]
   return renderSections(sections, colors)

@@ -45,9 +45,11 @@ export function renderTable(head: readonly string[], rows: readonly (readonly st
 }
 
 function outcomeCell(entry: LsEntry, colors: Colors): string {
-  if (entry.outcome === 'full') return entry.complete ? colors.green('full') : colors.yellow('incomplete')
-  if (entry.outcome !== 'record') return colors.red(entry.outcome)
-  return colors.yellow(entry.reason === null ? 'record' : `record (${entry.reason})`)
+  const { outcome, complete, reason } = entry
+  if (outcome === 'unfinished' || outcome === 'unreadable') return colors.red(outcome)
+  if (outcome === 'full' && complete) return colors.green('full')
+  const kept = outcome === 'record' || complete ? outcome : 'incomplete'
+  return colors.yellow(reason === null ? kept : `${kept} (${reason})`)
 }
 
 /** @returns `ls`'s table: sizes, nodes where they were looked up. */

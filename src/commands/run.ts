@@ -1,11 +1,12 @@
 // What each command does with its options: opens the store, asks the command, prints what it says.
 
 import { SYSTEM_CONFIG_FILE } from '../config/settings.ts'
-import type { ConfigKeyName } from '../config/table.ts'
+import type { Config, ConfigKeyName } from '../config/table.ts'
 import { CoreliftError } from '../errors.ts'
 import { printable } from '../printable.ts'
 import { signalNumber } from '../signals.ts'
 import type { Store } from '../store/store.ts'
+import { budgetReport } from './budget.ts'
 import {
   configCheck,
   configCheckExit,
@@ -17,6 +18,7 @@ import {
 import { copyCore, defaultFile, fetchCore, findRetrievable, type Retrievable } from './get.ts'
 import { crashInfo } from './info.ts'
 import { listCrashes, type LsEntry, type LsQuery } from './ls.ts'
+import { renderBudget } from './render-budget.ts'
 import { renderInfo } from './render-info.ts'
 import { renderWhose } from './render-workload.ts'
 import { renderBytes, renderJson, renderList } from './render.ts'
@@ -42,6 +44,8 @@ export interface LsOptions extends TargetOptions {
 export interface GetOptions extends TargetOptions {
   readonly output?: string
   readonly force?: boolean
+  readonly full?: boolean
+  readonly mini?: boolean
 }
 
 function note(session: Session, text: string): Promise<void> {
@@ -121,12 +125,17 @@ export async function runInfo(session: Session, target: string, options: TargetO
 /** Says on stderr what is fetched, and what is missing of it. */
 async function announce(session: Session, { crash, core, others }: Retrievable): Promise<void> {
   if (others > 0) await note(session, `the newest of the pod's ${others + 1} crashes: ${crash.id}`)
-  if (core.complete) return
-  const missing = core.bytesExpected - core.bytesReceived
-  await note(
-    session,
-    `this core is incomplete: ${missing} of ${core.bytesExpected} bytes are missing at its end`,
-  )
+  const { kind, bytes, bytesMissing, bytesDropped, reason } = core
+  const why = reason === undefined ? '' : ` (${reason})`
+  if (kind === 'mini')
+    await note(session, `the mini core: every thread's stack, without most of the memory${why}`)
+  if (kind === 'trimmed')
+    await note(session, `a trimmed core: ${renderBytes(bytesDropped)} of the memory were left out${why}`)
+  if (bytesMissing > 0)
+    await note(
+      session,
+      `this core is incomplete: ${bytesMissing} of ${bytesMissing + (bytes ?? 0)} bytes are missing at its end`,
+    )
 }
 
 interface Progress {
@@ -134,8 +143,9 @@ interface Progress {
   stop(): void
 }
 
-async function progressBar({ io }: Session, bytesTotal: number): Promise<Progress> {
-  if (io.stderr.isTTY !== true) return { update: () => undefined, stop: () => undefined }
+async function progressBar({ io }: Session, bytesTotal: number | undefined): Promise<Progress> {
+  if (io.stderr.isTTY !== true || bytesTotal === undefined)
+    return { update: () => undefined, stop: () => undefined }
   const { default: cliProgress } = await import('cli-progress')
   const bar = new cliProgress.SingleBar({
     stream: io.stderr,
@@ -152,36 +162,51 @@ export async function runGet(session: Session, target: string, options: GetOptio
   const { io, deps } = session
   const isToStdout = options.output === '-'
   if (isToStdout && options.json) throw new CoreliftError('E_USAGE', '-o - and --json both write to stdout')
+  if (options.full && options.mini) throw new CoreliftError('E_USAGE', '--full and --mini exclude each other')
+  const wanted = options.full ? 'full' : options.mini ? 'mini' : 'best'
   await withStore(session, options, async store => {
-    const found = await findRetrievable(store, target, options.namespace)
+    const found = await findRetrievable(store, target, options.namespace, wanted)
     const { crash, core } = found
     await announce(session, found)
     const path = options.output ?? defaultFile(found)
-    const progress = await progressBar(session, core.bytesReceived)
-    const onProgress = (bytes: number) => progress.update(bytes)
+    const progress = await progressBar(session, core.bytes)
+    let bytes = 0
+    const onProgress = (soFar: number) => progress.update((bytes = soFar))
     try {
       if (isToStdout) {
         const sink = { write: (bytes: Uint8Array) => write(io.stdout, bytes) }
-        await copyCore(store, found, deps.decompressor(), sink, onProgress, io.interrupted)
+        await copyCore(found, deps.decompressor(), sink, onProgress, io.interrupted)
         return
       }
       const file = { path, force: options.force ?? false }
-      await fetchCore(store, found, deps.decompressor(), file, onProgress, io.interrupted)
+      await fetchCore(found, deps.decompressor(), file, onProgress, io.interrupted)
     } finally {
       progress.stop()
     }
-    const result = { id: crash.id, file: path, bytes: core.bytesReceived, complete: core.complete }
+    const { kind } = core
+    const result = { id: crash.id, file: path, kind, bytes, complete: core.bytesMissing === 0 }
     await write(io.stdout, options.json ? renderJson(result) : `${path}\n`)
   })
 }
 
-export async function runWhose(session: Session, pid: string, options: GlobalOptions): Promise<void> {
-  const { io, deps } = session
-  // The handler's file, not a person's: what that would find is the question.
+/** The handler's file, not a person's: what that makes of a crash is the question. */
+function handlerConfig({ deps }: Session, options: GlobalOptions): Config {
   const file = options.config === undefined ? { searched: [SYSTEM_CONFIG_FILE] } : { file: options.config }
-  const answer = await whose(pid, deps.loadConfig({ ...file, env: {} }).config)
+  return deps.loadConfig({ ...file, env: {} }).config
+}
+
+export async function runWhose(session: Session, pid: string, options: GlobalOptions): Promise<void> {
+  const { io } = session
+  const answer = await whose(pid, handlerConfig(session, options))
   const colors = colorsFor(io.stdout, io.env, options.color)
   await write(io.stdout, options.json ? renderJson(answer) : renderWhose(answer, colors))
+}
+
+export async function runBudget(session: Session, options: GlobalOptions): Promise<void> {
+  const { io, deps } = session
+  const report = budgetReport(handlerConfig(session, options), deps.now())
+  const colors = colorsFor(io.stdout, io.env, options.color)
+  await write(io.stdout, options.json ? renderJson(report) : renderBudget(report, colors))
 }
 
 export async function runConfigCheck(

@@ -1,57 +1,23 @@
-// The path of a crash: who it was, what may be kept of it, the core and what goes with it into the store, the manifest.
-import { randomBytes } from 'node:crypto'
-import { hostname } from 'node:os'
-import { admit } from '../budget/admission.ts'
-import { decidePolicy, needsDetails, type Policy } from '../budget/policy.ts'
-import type { Slot } from '../budget/slots.ts'
+// The path of a crash: what may be kept of it is decided, the kit goes into the store and the core after it, the manifest
+// last.
+import { admit, type Admission } from '../budget/admission.ts'
 import type { Config } from '../config/table.ts'
-import type { CrashFacts, Place, RefusalReason } from '../crash.ts'
+import { planCore } from '../core/plan.ts'
+import type { CrashFacts, Outcome, RefusalReason } from '../crash.ts'
 import { CoreliftError, EXIT, type ExitCode } from '../errors.ts'
 import { LOG_LEVEL } from '../kernel/kmsg.ts'
-import { type ProcessReading, readProcess } from '../kernel/procfs.ts'
 import type { Os } from '../os/os.ts'
-import { coreKey, crashId, crashPrefix, indexKey, manifestKey } from '../store/keys.ts'
-import { encodeManifest, type ManifestCore } from '../store/manifest.ts'
+import { coreKey, crashPrefix, indexKey, kitKey, manifestKey } from '../store/keys.ts'
+import { encodeManifest, type ManifestCore, type ManifestMini } from '../store/manifest.ts'
+import type { ObjectStore } from '../store/multipart.ts'
 import type { Store } from '../store/store.ts'
-import { placeOf } from '../workload/place.ts'
-import { type Resolved, resolveWorkload } from '../workload/resolve.ts'
-import type { Zstd } from '../zstd/codec.ts'
-import { CoreInput, type HeadReading } from './input.ts'
-import { storeKit } from './kit.ts'
-import { lowerPriority } from './priority.ts'
+import { begin, type Beginning, type HandleDeps } from './begin.ts'
+import { finishKit, Kit } from './kit.ts'
+import { readSmallerMini } from './mini.ts'
 import { commOf, type CrashRecord, describeCrash, describePlace, manifestOf } from './record.ts'
 import { log, report } from './report.ts'
-import { storeCore } from './stream.ts'
-
-/** What the binary gives the handler; tests give other things. */
-export interface HandleDeps {
-  readonly os: Os
-  readonly version: string
-  /** @param implementation - `capture.zstd`. */
-  zstd(implementation: Config['capture']['zstd']): Zstd
-  /** @throws CoreliftError `E_CONFIG` */
-  loadConfig(file: string | undefined): Config
-  openStore(config: Config['store']): Promise<Store>
-}
-
-/** What is known before a byte of the core's body is read. */
-interface Beginning {
-  readonly id: string
-  readonly node: string
-  readonly crash: CrashFacts
-  readonly config: Config
-  readonly reading: ProcessReading
-  readonly head: HeadReading
-  readonly input: CoreInput
-  readonly place: Place
-  readonly policy: Policy
-  readonly describing: Promise<Resolved>
-  readonly store: Store
-  readonly durations: Record<string, number>
-  readonly warnings: readonly string[]
-  /** Notes when a step was done. */
-  readonly done: (step: string) => void
-}
+import { describeStacks } from './stacks.ts'
+import { type CoreSource, kernelsCore, storeAfter, storeCore, trimmedCore } from './stream.ts'
 
 /**
  * Takes one crash, from the reading of /proc to the manifest.
@@ -63,89 +29,58 @@ export async function capture(crash: CrashFacts, config: Config, deps: HandleDep
   return await keep(beginning, deps)
 }
 
-async function begin(crash: CrashFacts, config: Config, deps: HandleDeps): Promise<Beginning> {
-  const durations: Record<string, number> = {}
-  const done = (step: string): void => void (durations[step] = Math.round(performance.now() * 10) / 10)
-  const id = crashId(crash.timeSeconds, Date.now() % 1000, randomBytes(5))
-  const node = config.node.name ?? hostname()
-  const notLowered = lowerPriority(config.handler)
-
-  const reading = readProcess(crash, config.capture.environ)
-  done('procRead')
-  const resolution = resolveWorkload({ cgroup: cgroupOf(reading), uid: crash.uid }, config.workload)
-  const describing = resolution.described.finally(() => done('described'))
-  const input = new CoreInput(deps.os)
-  const head = await input.readHead()
-  done('headRead')
-  // Meanwhile runtimes answer.
-  const store = await deps.openStore(config.store)
-  const workload = await resolution.identified
-  done('identified')
-  const place = placeOf(workload, node)
-  const details = needsDetails(config, workload.kind) ? await describing : undefined
-  const { signal } = crash
-  const { labels, annotations } = details ?? {}
-  const { warnings: misunderstood, ...policy } = decidePolicy(
-    { place, workload: workload.kind, labels, annotations, signal, comm: commOf(reading) },
-    config,
-  )
-  return {
-    id,
-    node,
-    crash,
-    config,
-    reading,
-    head,
-    input,
-    place,
-    policy,
-    describing,
-    store,
-    durations,
-    warnings: [...notLowered, ...misunderstood],
-    done,
-  }
-}
-
 /** `capture = "off"`: the log is all that hears of the crash. */
-function keepNothing({ crash, reading, input, place, policy, store }: Beginning, os: Os): ExitCode {
-  input.close()
+function keepNothing(beginning: Beginning, os: Os): ExitCode {
+  const { crash, reading, place, policy, store } = beginning
+  release(beginning)
   store.close()
   const who = `${describeCrash(crash, commOf(reading))} in ${describePlace(place)}`
   log(os, LOG_LEVEL.notice, `${who}: nothing kept, as ${policy.from.capture} says`)
   return EXIT.ok
 }
 
+/** Lets the process go. */
+function release({ input, examination }: Beginning): void {
+  input.close()
+  examination?.memory.close()
+}
+
 async function keep(beginning: Beginning, deps: HandleDeps): Promise<ExitCode> {
-  const { id, crash, config, reading, head, input, place, describing, store, done } = beginning
-  const zstd = deps.zstd(config.capture.zstd)
+  const { id, config, reading, place, describing, store, done } = beginning
   const admission = await admitCore(beginning, deps.os)
-  if (admission.refusal) input.close()
+  const { kit, mini } = await kitWithin(beginning, admission)
+  const source = sourceOf(beginning, admission)
+  if (source === undefined) release(beginning)
   done('admitted')
 
   const prefix = crashPrefix({ namespace: place.namespace, pod: place.pod, id })
   deps.os.dropCodePages()
-  const level = config.capture.zstdLevel
-  const kitCompressor = () => zstd.compressor(level, 'one')
-  const storing = storeKit({ reading, crash, describing, config, kitCompressor }, store, prefix)
-  const stored = await storeAdmitted(admission, head, {
-    input,
-    store,
-    key: coreKey(prefix),
-    compressor: zstd.compressor(level, 'many'),
-    onBodyRead: () => done('bodyRead'),
-  })
-  const kit = await storing
+  const workload = describing.then(resolved => resolved.workload)
+  const target = { store, key: kitKey(prefix) }
+  const storing = finishKit(kit, reading, workload, config.capture.logLines, target).finally(() =>
+    done('kitStored'),
+  )
+  const streamed = await storeSource(
+    beginning,
+    admission,
+    source,
+    storeAfter(store, storing),
+    coreKey(prefix),
+  )
+  const stored = await storing
   done('stored')
 
+  const keptMini = stored.kit !== null && mini !== undefined ? mini : null
   const record: CrashRecord = {
     ...beginning,
-    workload: (await describing).workload,
-    head: head.scan.state === 'core' ? head.scan.head : undefined,
-    core: stored.core,
-    refusal: stored.refusal,
-    kitBytes: kit.bytes,
-    warnings: [...beginning.warnings, ...admission.warnings, ...kit.warnings],
+    workload: await workload,
+    outcome: outcomeOf(admission, streamed.core, keptMini),
+    core: streamed.core,
+    mini: keptMini,
+    reduction: streamed.reduction,
+    kit: stored.kit,
+    stacks: describeStacks(beginning.examination),
+    warnings: [...beginning.warnings, ...admission.warnings, ...stored.warnings],
     version: deps.version,
   }
   const unindexed = await commit(record, store, prefix)
@@ -153,51 +88,84 @@ async function keep(beginning: Beginning, deps: HandleDeps): Promise<ExitCode> {
   return report(deps.os, record, unindexed)
 }
 
-interface Refusal {
+/** Why a crash has less than its full core. */
+interface Reduction {
   readonly reason: RefusalReason
   readonly text: string
 }
-type Admitted = ({ readonly refusal: Refusal } | { readonly refusal: undefined; readonly slot: Slot }) & {
-  readonly warnings: readonly string[]
+
+async function admitCore(beginning: Beginning, os: Os): Promise<Admission> {
+  const { crash, head, place, policy, signature, config } = beginning
+  if (head.scan.state === 'refused')
+    return { rung: 'record', reason: head.scan.reason, text: head.scan.detail, warnings: [] }
+  const { bytesExpected } = head.scan.head
+  return await admit({ bytesExpected, crash, place, policy, signature, config, os })
 }
 
-async function admitCore({ head, crash, place, policy, config }: Beginning, os: Os): Promise<Admitted> {
-  const { scan } = head
-  if (scan.state === 'refused') return { refusal: { reason: scan.reason, text: scan.detail }, warnings: [] }
-  try {
-    const { bytesExpected } = scan.head
-    const admission = await admit({ bytesExpected, crash, place, policy, config, os })
-    const { warnings } = admission
-    return admission.verdict === 'full'
-      ? { refusal: undefined, slot: admission.slot, warnings }
-      : { refusal: admission, warnings }
-  } catch (error) {
-    // Without slots nothing bounds the node's load: the record is kept, the core is not.
-    return { refusal: { reason: 'slots', text: (error as Error).message }, warnings: [] }
-  }
+/** The kit with the mini core, where that may be kept as it was read; else one with a smaller one, or none. */
+async function kitWithin(
+  { crash, config, zstd, head: { scan }, examination, mini }: Beginning,
+  admission: Admission,
+): Promise<{ kit: Kit; mini?: ManifestMini }> {
+  const compressor = () => zstd.compressor(config.capture.zstdLevel, 'one')
+  const nothing = () => ({ kit: new Kit(crash, compressor()) })
+  if (mini === undefined || admission.rung === 'record') return nothing()
+  const { miniBytesMax } = admission
+  if (mini.mini.bytes <= miniBytesMax) return mini
+  if (examination === undefined || scan.state !== 'core') return nothing()
+  const options = { crash, head: scan.head, examination, limits: config.mini, compressor }
+  return (await readSmallerMini(miniBytesMax, options)) ?? nothing()
 }
 
-type Target = Omit<Parameters<typeof storeCore>[0], 'head' | 'begun'>
+/** @returns undefined where no core is to be stored beside the kit. */
+function sourceOf({ head, input, examination }: Beginning, admission: Admission): CoreSource | undefined {
+  if (head.scan.state !== 'core') return undefined
+  if (admission.rung === 'full') return kernelsCore(input, head.scan.head, head)
+  if (admission.rung !== 'trimmed' || examination === undefined) return undefined
+  const { memory, files } = examination
+  const { bytesMax } = admission
+  return trimmedCore(planCore({ kind: 'trimmed', head: head.scan.head, memory, files, bytesMax }), memory)
+}
 
 /** The core, where it was admitted and the store takes it; else the reason. */
-async function storeAdmitted(
-  admitted: Admitted,
-  { scan, bytes }: HeadReading,
-  target: Target,
-): Promise<{ core: ManifestCore | null; refusal: Refusal | undefined }> {
-  if (admitted.refusal || scan.state === 'refused') return { core: null, refusal: admitted.refusal }
+async function storeSource(
+  beginning: Beginning,
+  admission: Admission,
+  source: CoreSource | undefined,
+  store: ObjectStore,
+  key: string,
+): Promise<{ core: ManifestCore | null; reduction: Reduction | undefined }> {
+  const { head, zstd, config, done } = beginning
+  const reduction = admission.rung === 'full' ? undefined : admission
+  let bytesKept = 0
   try {
-    return { core: await storeCore({ ...target, head: scan.head, begun: bytes }), refusal: undefined }
+    if (source === undefined || head.scan.state !== 'core') return { core: null, reduction }
+    const compressor = zstd.compressor(config.capture.zstdLevel, 'many')
+    const onRead = () => {
+      release(beginning)
+      done('bodyRead')
+    }
+    const core = await storeCore({ source, head: head.scan.head, store, key, compressor, onRead })
+    bytesKept = core.bytesReceived
+    return { core, reduction }
   } catch (error) {
-    return { core: null, refusal: refusalOf(error) }
+    return { core: null, reduction: failureOf(error) }
   } finally {
-    admitted.slot.release()
+    if (admission.rung === 'full' || admission.rung === 'trimmed') {
+      admission.slot.release()
+      await admission.settle(bytesKept)
+    }
   }
 }
 
-function refusalOf(error: unknown): Refusal {
+function failureOf(error: unknown): Reduction {
   if (error instanceof CoreliftError) return { reason: 'store', text: `${error.message} [${error.code}]` }
   return { reason: 'failed', text: String(error) }
+}
+
+function outcomeOf({ rung }: Admission, core: ManifestCore | null, mini: ManifestMini | null): Outcome {
+  if (core !== null) return rung
+  return mini === null ? 'record' : 'mini'
 }
 
 /**
@@ -211,7 +179,7 @@ async function commit(record: CrashRecord, store: Store, prefix: string): Promis
     ...record.place,
     signal: record.crash.signal,
     comm: commOf(record.reading),
-    outcome: record.core === null ? 'record' : record.core.complete ? 'full' : 'incomplete',
+    outcome: record.core?.complete === false ? 'incomplete' : record.outcome,
   })
   try {
     await store.put(index, new Uint8Array(0))
@@ -220,6 +188,3 @@ async function commit(record: CrashRecord, store: Store, prefix: string): Promis
     return (error as Error).message
   }
 }
-
-const cgroupOf = (reading: ProcessReading): Uint8Array =>
-  (reading.state === 'read' ? reading.process.files.cgroup : undefined) ?? new Uint8Array(0)

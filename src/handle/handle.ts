@@ -5,11 +5,12 @@ import { CoreliftError, EXIT, type ExitCode } from '../errors.ts'
 import { parseSpecifiers } from '../kernel/core-pattern.ts'
 import { LOG_LEVEL } from '../kernel/kmsg.ts'
 import { readProcess } from '../kernel/procfs.ts'
-import { capture, type HandleDeps } from './capture.ts'
+import type { HandleDeps } from './begin.ts'
+import { capture } from './capture.ts'
 import { commOf, describeCrash } from './record.ts'
 import { log } from './report.ts'
 
-export type { HandleDeps } from './capture.ts'
+export type { HandleDeps } from './begin.ts'
 
 /**
  * Takes one crash.

@@ -73,9 +73,10 @@ export class CoreInput {
 
   /** The kernel writes page by page: many small reads make one chunk, or each would go the whole way by itself. */
   #readAvailable(bytesMax: number): number {
+    const bytesWanted = Math.min(bytesMax, READ_BYTES)
     let filled = 0
-    while (filled < bytesMax) {
-      const bytes = this.#os.read(this.#fd, this.#buffer.subarray(filled, bytesMax))
+    while (filled < bytesWanted) {
+      const bytes = this.#os.read(this.#fd, this.#buffer.subarray(filled, bytesWanted))
       if (bytes === AGAIN) return filled === 0 ? AGAIN : filled
       if (bytes === 0) break
       filled += bytes

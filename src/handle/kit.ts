@@ -1,43 +1,89 @@
-// The kit: what /proc said of the crashed process and the end of its container's log, as a tar that any tool opens.
-// docs/format.md lists its entries.
-import { pack } from 'tar-stream'
-import type { Config } from '../config/table.ts'
+// The kit: the mini core, what /proc said of the crashed process and the end of its container's log, as a tar that any
+// tool opens. docs/format.md lists its entries. It grows in memory, compressed, and is stored before the core is: what
+// is in it survives a handler that is killed while it streams.
+import { createHash } from 'node:crypto'
+import { coreChunks } from '../core/core-writer.ts'
+import type { Memory } from '../core/memory.ts'
+import type { CorePlan } from '../core/plan.ts'
 import type { CrashFacts, Workload } from '../crash.ts'
 import type { ProcessFacts, ProcessReading } from '../kernel/procfs.ts'
-import { kitKey } from '../store/keys.ts'
+import { MINI_ENTRY, TarWriter } from '../kit/tar.ts'
+import type { ManifestKit, ManifestMini } from '../store/manifest.ts'
 import type { Store } from '../store/store.ts'
 import { readLogTail } from '../workload/log-tail.ts'
-import type { Resolved } from '../workload/resolve.ts'
 import type { FrameCompressor } from '../zstd/codec.ts'
 import { SeekableWriter } from '../zstd/seekable-writer.ts'
 
-export interface KitOptions {
-  readonly reading: ProcessReading
-  readonly crash: CrashFacts
-  /** Tells where the container's log is. */
-  readonly describing: Promise<Resolved>
-  readonly config: Pick<Config, 'capture'>
-  /** Called once there is something to compress. */
-  readonly kitCompressor: () => FrameCompressor
+/** The kit of one crash: entries are added one after the other, then it is stored. */
+export class Kit {
+  readonly #chunks: Uint8Array[] = []
+  readonly #seekable: SeekableWriter
+  readonly #tar: TarWriter
+
+  constructor({ timeSeconds }: Pick<CrashFacts, 'timeSeconds'>, compressor: FrameCompressor) {
+    this.#seekable = new SeekableWriter(compressor, bytes => void this.#chunks.push(bytes.slice()))
+    this.#tar = new TarWriter(new Date(timeSeconds * 1000), bytes => this.#seekable.write(bytes))
+  }
+
+  /** Reads the mini core from the process, which may be let go afterwards. */
+  async addMini(plan: CorePlan, memory: Memory): Promise<ManifestMini> {
+    const reading = countedChunks(plan, memory)
+    await this.#tar.add(MINI_ENTRY, plan.bytes, reading.chunks)
+    const { bytes, bytesDropped } = plan
+    return { entry: MINI_ENTRY, bytes, bytesDropped, bytesUnreadable: reading.bytesUnreadable }
+  }
+
+  /** @param log - The end of the container's log, as its runtime writes it. */
+  async addFacts(process: ProcessFacts, log: Uint8Array | undefined): Promise<void> {
+    for (const [name, content] of factEntries(process, log))
+      await this.#tar.add(name, content.length, content.length > 0 ? [content] : [])
+  }
+
+  /** Stores it; nothing can be added then. */
+  async store(store: Store, key: string): Promise<ManifestKit> {
+    await this.#tar.finish()
+    await this.#seekable.finish()
+    const object = Buffer.concat(this.#chunks)
+    await store.put(key, object, 'application/zstd')
+    const sha256Stored = createHash('sha256').update(object).digest('hex')
+    return { key: 'kit.tar.zst', bytes: object.length, sha256Stored }
+  }
+}
+
+/** A core's chunks, and what their generator says at its end. */
+export interface CountedChunks {
+  readonly chunks: Iterable<Uint8Array>
+  /** So far. */
+  bytesUnreadable: number
+}
+
+export function countedChunks(plan: CorePlan, memory: Memory): CountedChunks {
+  const counted = { chunks: read(), bytesUnreadable: 0 }
+  function* read(): Generator<Uint8Array> {
+    const { bytesUnreadable } = yield* coreChunks(plan, memory)
+    counted.bytesUnreadable = bytesUnreadable
+  }
+  return counted
 }
 
 /**
- * Packs and stores the kit, beside the core's upload.
- * @returns Its stored size. A kit that does not arrive, and a log that cannot be read, are warnings in the manifest.
+ * Adds what is known of the process and stores the kit.
+ * @param log - Tells where the container's log is.
+ * @returns null, and why, where the store did not take it; a log that cannot be read is a warning as well.
  */
-export async function storeKit(
-  { reading, crash, describing, config, kitCompressor }: KitOptions,
-  store: Store,
-  prefix: string,
-): Promise<{ bytes: number | undefined; warnings: readonly string[] }> {
-  if (reading.state !== 'read') return { bytes: undefined, warnings: [] }
-  const log = await readLog((await describing).workload, config.capture.logLines)
+export async function finishKit(
+  kit: Kit,
+  reading: ProcessReading,
+  workload: Promise<Workload>,
+  linesMax: number,
+  target: { readonly store: Store; readonly key: string },
+): Promise<{ kit: ManifestKit | null; warnings: readonly string[] }> {
+  const log = await readLog(await workload, linesMax)
   try {
-    const kit = await packKit(reading.process, log.bytes, crash, kitCompressor())
-    await store.put(kitKey(prefix), kit, 'application/zstd')
-    return { bytes: kit.length, warnings: log.warnings }
+    if (reading.state === 'read') await kit.addFacts(reading.process, log.bytes)
+    return { kit: await kit.store(target.store, target.key), warnings: log.warnings }
   } catch (error) {
-    return { bytes: undefined, warnings: [...log.warnings, `no kit: ${(error as Error).message}`] }
+    return { kit: null, warnings: [...log.warnings, `no kit: ${(error as Error).message}`] }
   }
 }
 
@@ -53,30 +99,7 @@ async function readLog(
     : { warnings: [`no log in the kit: ${tail.detail}`] }
 }
 
-/**
- * Packs the kit.
- * @param log - The end of the container's log, as its runtime writes it.
- * @returns A zstd-compressed tar, a few kilobytes, at most a few megabytes with 70,000 mappings.
- */
-async function packKit(
-  process: ProcessFacts,
-  log: Uint8Array | undefined,
-  { timeSeconds }: Pick<CrashFacts, 'timeSeconds'>,
-  compressor: FrameCompressor,
-): Promise<Uint8Array> {
-  const tar = pack()
-  const mtime = new Date(timeSeconds * 1000)
-  for (const [name, content] of kitEntries(process, log))
-    tar.entry({ name, mode: 0o600, mtime }, Buffer.from(content.buffer, content.byteOffset, content.length))
-  tar.finalize()
-  const chunks: Uint8Array[] = []
-  const writer = new SeekableWriter(compressor, bytes => void chunks.push(bytes.slice()))
-  for await (const chunk of tar as AsyncIterable<Uint8Array>) await writer.write(chunk)
-  await writer.finish()
-  return Buffer.concat(chunks)
-}
-
-function* kitEntries(
+function* factEntries(
   process: ProcessFacts,
   log: Uint8Array | undefined,
 ): Generator<[name: string, content: Uint8Array]> {

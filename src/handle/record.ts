@@ -1,7 +1,7 @@
 // The record of a crash: everything that became known, as the manifest says it and as the log line sums it up.
+import { basename } from 'node:path'
 import type { Policy } from '../budget/policy.ts'
-import type { CrashFacts, PidfdState, Place, RefusalReason, Workload } from '../crash.ts'
-import type { CoreHead } from '../core/head.ts'
+import type { CrashFacts, Outcome, PidfdState, Place, RefusalReason, Workload } from '../crash.ts'
 import { LOG_LEVEL, type LogLevel } from '../kernel/kmsg.ts'
 import { type ProcessFacts, type ProcessReading, splitNul } from '../kernel/procfs.ts'
 import { printable } from '../printable.ts'
@@ -10,9 +10,13 @@ import {
   MANIFEST_VERSION,
   type Manifest,
   type ManifestCore,
+  type ManifestKit,
+  type ManifestMini,
   type ManifestProcess,
+  type ManifestStacks,
   manifestText,
 } from '../store/manifest.ts'
+import type { HeadReading } from './input.ts'
 
 /** What the handler found out, step by step. */
 export interface CrashRecord {
@@ -23,11 +27,15 @@ export interface CrashRecord {
   readonly workload: Workload
   readonly place: Place
   readonly policy: Policy
-  readonly head: CoreHead | undefined
+  readonly head: Pick<HeadReading, 'scan'>
+  readonly outcome: Outcome
   readonly core: ManifestCore | null
-  /** Why there is no core. */
-  readonly refusal: { readonly reason: RefusalReason; readonly text: string } | undefined
-  readonly kitBytes: number | undefined
+  readonly mini: ManifestMini | null
+  /** Why it is not the full core. */
+  readonly reduction: { readonly reason: RefusalReason; readonly text: string } | undefined
+  readonly signature: string | undefined
+  readonly stacks: ManifestStacks | undefined
+  readonly kit: ManifestKit | null
   readonly durations: Readonly<Record<string, number>>
   readonly warnings: readonly string[]
   readonly version: string
@@ -36,7 +44,8 @@ export interface CrashRecord {
 const RLIM_INFINITY = 2n ** 64n - 1n
 
 export function manifestOf(record: CrashRecord): Manifest {
-  const { crash, reading, refusal, core } = record
+  const { crash, reading, reduction, signature, stacks } = record
+  const { scan } = record.head
   return {
     version: MANIFEST_VERSION,
     id: record.id,
@@ -58,12 +67,15 @@ export function manifestOf(record: CrashRecord): Manifest {
     ...(reading.state === 'read' ? {} : { processGone: reading.detail }),
     workload: record.workload,
     policy: record.policy,
-    outcome: core === null ? 'record' : 'full',
-    reason: refusal?.reason ?? null,
-    reasonText: refusal?.text ?? null,
-    core,
-    size: { bytesExpected: record.head?.bytesExpected ?? null },
-    kit: record.kitBytes === undefined ? null : { key: 'kit.tar.zst', bytes: record.kitBytes },
+    outcome: record.outcome,
+    reason: reduction?.reason ?? null,
+    reasonText: reduction?.text ?? null,
+    core: record.core,
+    mini: record.mini,
+    ...(signature !== undefined && { signature }),
+    ...(stacks && { stacks }),
+    size: { bytesExpected: scan.state === 'core' ? scan.head.bytesExpected : null },
+    kit: record.kit,
     durations: record.durations,
     warnings: [...record.warnings, ...pidfdWarnings(reading.pidfd)],
     handler: { version: record.version },
@@ -128,21 +140,29 @@ function pidfdWarnings(pidfd: PidfdState): string[] {
 
 /** One line for people who read the log, and how loud. */
 export function logLine(record: CrashRecord): { level: LogLevel; line: string } {
-  const { crash, place, core, refusal } = record
-  const who = `${describeCrash(crash, commOf(record.reading))} in ${describePlace(place)}`
+  const { crash, place, core, mini, reduction, outcome, id } = record
+  const who = `${describeCrash(crash, commOf(record.reading))} in ${describePlace(place)}${atFirstFrame(record)}`
+  const why = reduction && ` (${reduction.reason}: ${printable(reduction.text)})`
   if (core === null) {
-    return {
-      level: LOG_LEVEL.warning,
-      line: `${who}: record only (${refusal?.reason}: ${printable(refusal?.text ?? '')}), id ${record.id}`,
-    }
+    const what = mini === null ? 'record only' : `mini core of ${mini.bytes} bytes stored`
+    return { level: LOG_LEVEL.warning, line: `${who}: ${what}${why}, id ${id}` }
   }
   const sizes = `${core.bytesReceived} bytes as ${core.bytesStored}`
-  return core.complete
-    ? { level: LOG_LEVEL.notice, line: `${who}: core stored, ${sizes}, id ${record.id}` }
-    : {
-        level: LOG_LEVEL.warning,
-        line: `${who}: incomplete core stored, ${sizes} of ${core.bytesExpected} expected, id ${record.id}`,
-      }
+  if (!core.complete) {
+    const line = `${who}: incomplete core stored, ${sizes} of ${core.bytesExpected} expected, id ${id}`
+    return { level: LOG_LEVEL.warning, line }
+  }
+  if (outcome === 'full') return { level: LOG_LEVEL.notice, line: `${who}: core stored, ${sizes}, id ${id}` }
+  return { level: LOG_LEVEL.warning, line: `${who}: trimmed core stored, ${sizes}${why}, id ${id}` }
+}
+
+/** ` at read_config+0x15`, ` at libc.so.6+0x167ad8`; nothing where the first frame is not known. */
+function atFirstFrame({ stacks }: CrashRecord): string {
+  const frame = stacks?.threads[0]?.frames[0]
+  if (frame === undefined) return ''
+  if (frame.function !== undefined) return ` at ${printable(frame.function)}`
+  const module = frame.module === undefined ? undefined : stacks?.modules[frame.module]
+  return module === undefined ? '' : ` at ${printable(basename(module.path))}+0x${frame.offset}`
 }
 
 /** `crash of pid 4711 (nginx) by SIGSEGV`. */

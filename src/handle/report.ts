@@ -20,9 +20,12 @@ export function report(os: Sender, record: CrashRecord, unindexed: string | unde
     CORELIFT_NAMESPACE: record.place.namespace,
     CORELIFT_POD: record.place.pod,
     CORELIFT_CONTAINER: record.place.container,
+    CORELIFT_OUTCOME: record.outcome,
+    ...(record.signature !== undefined && { CORELIFT_SIGNATURE: printable(record.signature) }),
   })
-  if (record.core === null) return EXIT.recordOnly
-  return record.core.complete ? EXIT.ok : EXIT.incomplete
+  if (record.outcome === 'record') return EXIT.recordOnly
+  if (record.core?.complete === false) return EXIT.incomplete
+  return record.outcome === 'full' ? EXIT.ok : EXIT.reduced
 }
 
 export function log(os: Sender, level: LogLevel, line: string, fields: Record<string, string> = {}): void {

@@ -1,32 +1,95 @@
-// The core's way from stdin into the store: compressed in frames, hashed, sent in parts; bounded memory throughout.
+// A core's way into the store: compressed in frames, hashed, sent in parts; bounded memory throughout. The full core comes
+// from the kernel, a trimmed one from the process's memory.
 import { createHash } from 'node:crypto'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { CoreHead } from '../core/head.ts'
-import { MultipartWriter } from '../store/multipart.ts'
-import type { ManifestCore } from '../store/manifest.ts'
-import type { Store } from '../store/store.ts'
+import type { Memory } from '../core/memory.ts'
+import type { CorePlan } from '../core/plan.ts'
+import { MAPPINGS_MAX, type ManifestCore, type ManifestTrim, manifestText } from '../store/manifest.ts'
+import { MultipartWriter, type ObjectStore } from '../store/multipart.ts'
 import type { FrameCompressor } from '../zstd/codec.ts'
 import { SeekableWriter } from '../zstd/seekable-writer.ts'
-import type { CoreInput } from './input.ts'
+import type { CoreInput, HeadReading } from './input.ts'
+import { countedChunks } from './kit.ts'
+
+/** Where a core comes from. */
+export interface CoreSource {
+  /** Its chunks, each valid until the next. */
+  readonly chunks: AsyncIterable<Uint8Array>
+  readonly bytesExpected: number
+  /** Asked once all chunks were read. */
+  readonly isComplete: (bytesReceived: number) => boolean
+  readonly trimmed?: ManifestTrim
+}
+
+/** The core as the kernel sends it. An early end is no error: the kernel ends the stream when the process is killed. */
+export function kernelsCore(input: CoreInput, head: CoreHead, { bytes }: HeadReading): CoreSource {
+  return {
+    chunks: chunksOf(input, bytes),
+    bytesExpected: head.bytesExpected,
+    isComplete: bytesReceived => bytesReceived >= head.bytesExpected,
+  }
+}
+
+async function* chunksOf(input: CoreInput, begun: Uint8Array): AsyncGenerator<Uint8Array> {
+  for (let chunk = begun; chunk.length > 0; chunk = await input.read()) yield chunk
+}
+
+/** A core cut to a budget. What the process no longer had to read is zero in it. */
+export function trimmedCore(plan: CorePlan, memory: Memory): CoreSource {
+  const reading = countedChunks(plan, memory)
+  return {
+    chunks: withTurns(reading.chunks),
+    bytesExpected: plan.bytes,
+    isComplete: () => reading.bytesUnreadable === 0,
+    trimmed: trimOf(plan),
+  }
+}
+
+/** Sockets get a turn after each chunk, however fast memory is. */
+async function* withTurns(chunks: Iterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  for (const chunk of chunks) {
+    yield chunk
+    await nextTurn()
+  }
+}
+
+function trimOf(plan: CorePlan): ManifestTrim {
+  const lacking = [...plan.mappings()]
+    .map(mapping => ({ ...mapping, bytesDropped: mapping.bytesDumped - mapping.bytesKept }))
+    .filter(({ bytesDropped }) => bytesDropped > 0)
+    .sort((a, b) => b.bytesDropped - a.bytesDropped)
+  const mappings = lacking.slice(0, MAPPINGS_MAX).map(({ start, end, bytesKept, bytesDropped, path }) => ({
+    start: start.toString(16),
+    end: end.toString(16),
+    bytesKept,
+    bytesDropped,
+    ...(path && { path: manifestText(path).text }),
+  }))
+  return {
+    bytesDropped: plan.bytesDropped,
+    mappings,
+    mappingsOmitted: lacking.length - mappings.length,
+  }
+}
 
 export interface StreamOptions {
-  readonly input: CoreInput
+  readonly source: CoreSource
   readonly head: CoreHead
-  /** What of the core was read already. */
-  readonly begun: Uint8Array
-  readonly store: Store
+  readonly store: ObjectStore
   readonly key: string
   readonly compressor: FrameCompressor
-  /** Called when the last byte was read and the crashed process let go. */
-  readonly onBodyRead: () => void
+  /** Called when the last byte was read: nothing more is wanted of the crashed process. */
+  readonly onRead: () => void
 }
 
 /**
- * Stores the core as it comes. An early end is no error: the kernel ends the stream when the process is killed.
+ * Stores a core as it comes.
  * @returns What the manifest says of it.
  * @throws CoreliftError `E_STORE_…` when the store does not take it; nothing of it is left there then.
  */
 export async function storeCore(options: StreamOptions): Promise<ManifestCore> {
-  const { input, head, compressor } = options
+  const { source, head, compressor } = options
   const sha256 = createHash('sha256')
   const object = new MultipartWriter(options.store, options.key, 'application/zstd')
   const seekable = new SeekableWriter(compressor, bytes => {
@@ -35,18 +98,17 @@ export async function storeCore(options: StreamOptions): Promise<ManifestCore> {
   })
   let bytesReceived = 0
   try {
-    for (let chunk = options.begun; chunk.length > 0; chunk = await input.read()) {
+    for await (const chunk of source.chunks) {
       bytesReceived += chunk.length
       await seekable.write(chunk)
     }
-    input.close()
-    options.onBodyRead()
+    options.onRead()
     const frames = await seekable.finish()
     const { bytes: bytesStored } = await object.finish()
     return {
       key: 'core.zst',
-      complete: bytesReceived >= head.bytesExpected,
-      bytesExpected: head.bytesExpected,
+      complete: source.isComplete(bytesReceived),
+      bytesExpected: source.bytesExpected,
       bytesReceived,
       bytesStored,
       sha256Stored: sha256.digest('hex'),
@@ -56,10 +118,35 @@ export async function storeCore(options: StreamOptions): Promise<ManifestCore> {
       segments: head.segments,
       threads: head.threads,
       machine: head.machine.name,
+      ...(source.trimmed && { trimmed: source.trimmed }),
     }
   } catch (error) {
-    input.close()
+    options.onRead()
     await object.abort().catch(() => undefined) // the first failure is the one to report
     throw error
+  }
+}
+
+/**
+ * A store whose parts go out once something else is there: the kit, with the mini core, before the core it may have to
+ * stand in for. Buffers are filled meanwhile.
+ */
+export function storeAfter(store: ObjectStore, first: Promise<unknown>): ObjectStore {
+  return {
+    async put(...object) {
+      await first
+      return store.put(...object)
+    },
+    async startUpload(...object) {
+      const upload = await store.startUpload(...object)
+      return {
+        async putPart(...part) {
+          await first
+          return upload.putPart(...part)
+        },
+        complete: receipts => upload.complete(receipts),
+        abort: () => upload.abort(),
+      }
+    },
   }
 }

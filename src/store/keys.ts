@@ -1,7 +1,7 @@
 // The grammar of the store's keys, and the only place that knows it: docs/format.md specifies it. Names that a workload
 // chose become components that cannot leave their place: no `/`, no `~`, no `.` or `..`, nothing outside ASCII.
 
-import type { Place } from '../crash.ts'
+import type { Outcome, Place } from '../crash.ts'
 
 export const MANIFEST_OBJECT = 'manifest.json'
 export const KIT_OBJECT = 'kit.tar.zst'
@@ -23,9 +23,15 @@ const COMM_LENGTH_MAX = 48
 const CUT_MARK = '=-'
 const EMPTY = '='
 
-/** What became of a crash, as an index name tells it. incomplete: a core is stored, but not all of it. */
-export type IndexOutcome = 'full' | 'incomplete' | 'record'
-const INDEX_OUTCOMES: readonly string[] = ['full', 'incomplete', 'record'] satisfies IndexOutcome[]
+/** What became of a crash, as an index name tells it. incomplete: a core is stored, but not all that was to be. */
+export type IndexOutcome = Outcome | 'incomplete'
+const INDEX_OUTCOMES: readonly string[] = [
+  'full',
+  'incomplete',
+  'trimmed',
+  'mini',
+  'record',
+] satisfies IndexOutcome[]
 
 /** A crash as its index name tells it. */
 export interface IndexEntry extends Place {

@@ -10,8 +10,12 @@ import { MANIFEST_VERSION, type Manifest } from './manifest.ts'
 const REASONS: Record<RefusalReason, true> = {
   'rlimit-core': true,
   policy: true,
+  memory: true,
+  pressure: true,
   size: true,
+  signature: true,
   rate: true,
+  bytes: true,
   slots: true,
   empty: true,
   'head-truncated': true,
@@ -36,6 +40,7 @@ const SOURCES: Record<SourceName, true> = {
 }
 
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0))
+const sha256 = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/))
 const runtime = v.picklist(['containerd', 'docker', 'crio', 'podman'])
 const sources = v.array(
   v.looseObject({
@@ -124,19 +129,53 @@ const process = v.looseObject({
   raw: v.exactOptional(texts),
 })
 
+const trimmed = v.looseObject({
+  bytesDropped: count,
+  mappings: v.array(
+    v.looseObject({
+      start: v.string(),
+      end: v.string(),
+      bytesKept: count,
+      bytesDropped: count,
+      path: v.exactOptional(v.string()),
+    }),
+  ),
+  mappingsOmitted: count,
+})
+
 const core = v.looseObject({
   key: v.literal('core.zst'),
   complete: v.boolean(),
   bytesExpected: count,
   bytesReceived: count,
   bytesStored: count,
-  sha256Stored: v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/)),
+  sha256Stored: sha256,
   codec: v.picklist(['zstd-napi', 'runtime']),
   frames: count,
   frameBytes: count,
   segments: count,
   threads: count,
   machine: v.string(),
+  trimmed: v.exactOptional(trimmed),
+})
+
+const stacks = v.looseObject({
+  modules: v.array(v.looseObject({ path: v.string(), buildId: v.exactOptional(v.string()) })),
+  threads: v.array(
+    v.looseObject({
+      tids: v.array(v.number()),
+      frames: v.array(
+        v.looseObject({
+          pc: v.string(),
+          module: v.exactOptional(count),
+          offset: v.exactOptional(v.string()),
+          function: v.exactOptional(v.string()),
+        }),
+      ),
+      end: v.string(),
+    }),
+  ),
+  threadsOmitted: count,
 })
 
 // Its type keeps it true to the interface; `looseObject` keeps fields that a later handler adds.
@@ -150,12 +189,26 @@ const manifest: v.GenericSchema<unknown, Manifest> = v.looseObject({
   processGone: v.exactOptional(v.string()),
   workload,
   policy: v.exactOptional(policy),
-  outcome: v.picklist(['full', 'record']),
+  outcome: v.picklist(['full', 'trimmed', 'mini', 'record']),
   reason: v.nullable(v.picklist(Object.keys(REASONS) as RefusalReason[])),
   reasonText: v.nullable(v.string()),
   core: v.nullable(core),
+  mini: v.exactOptional(
+    v.nullable(
+      v.looseObject({
+        entry: v.literal('mini.core'),
+        bytes: count,
+        bytesDropped: count,
+        bytesUnreadable: count,
+      }),
+    ),
+  ),
+  signature: v.exactOptional(v.string()),
+  stacks: v.exactOptional(stacks),
   size: v.looseObject({ bytesExpected: v.nullable(count) }),
-  kit: v.nullable(v.looseObject({ key: v.literal('kit.tar.zst'), bytes: count })),
+  kit: v.nullable(
+    v.looseObject({ key: v.literal('kit.tar.zst'), bytes: count, sha256Stored: v.exactOptional(sha256) }),
+  ),
   durations: v.record(v.string(), v.number()),
   warnings: v.array(v.string()),
   handler: v.looseObject({ version: v.string() }),

@@ -43,8 +43,9 @@ export interface ManifestProcess {
 
 export interface ManifestCore {
   readonly key: 'core.zst'
-  /** Whether all that the core's head announced was received. */
+  /** Whether all that was expected was received. */
   readonly complete: boolean
+  /** Of a full core what its head announced, of a trimmed one what was planned. */
   readonly bytesExpected: number
   readonly bytesReceived: number
   /** The object's size: all frames and the seek table. */
@@ -59,6 +60,73 @@ export interface ManifestCore {
   readonly threads: number
   /** `x86-64` and the like. */
   readonly machine: string
+  /** Of a trimmed core: what it left out. */
+  readonly trimmed?: ManifestTrim
+}
+
+/** What a core leaves out of the full one. */
+export interface ManifestTrim {
+  readonly bytesDropped: number
+  /** Those that lack something, those that lack most first, at most MAPPINGS_MAX. */
+  readonly mappings: readonly ManifestMapping[]
+  /** More of them, which are not listed. */
+  readonly mappingsOmitted: number
+}
+
+export const MAPPINGS_MAX = 256
+
+export interface ManifestMapping {
+  /** Hexadecimal, as in /proc/<pid>/maps. */
+  readonly start: string
+  readonly end: string
+  readonly bytesKept: number
+  readonly bytesDropped: number
+  /** The file, where it is of one. */
+  readonly path?: string
+}
+
+export interface ManifestKit {
+  readonly key: 'kit.tar.zst'
+  /** Of the object. */
+  readonly bytes: number
+  /** SHA-256 of the object, in lower-case hex. */
+  readonly sha256Stored?: string
+}
+
+/** The mini core, an entry of the kit. */
+export interface ManifestMini {
+  readonly entry: 'mini.core'
+  readonly bytes: number
+  /** Bytes that the full core has and this one not: 0 for one that is small enough to be whole. */
+  readonly bytesDropped: number
+  /** Bytes that could not be read and are zero in it; the kernel does the same. */
+  readonly bytesUnreadable: number
+}
+
+/** Stacks of the threads, the crashed one first; threads with the same frames are told once. */
+export interface ManifestStacks {
+  /** What frames point to. */
+  readonly modules: readonly { readonly path: string; readonly buildId?: string }[]
+  readonly threads: readonly {
+    /** In the process's own pid namespace. */
+    readonly tids: readonly number[]
+    readonly frames: readonly ManifestFrame[]
+    /** Why the walk ended. */
+    readonly end: string
+  }[]
+  /** Threads of which there is no stack: over the limit of threads, or of time. */
+  readonly threadsOmitted: number
+}
+
+export interface ManifestFrame {
+  /** Address in the process, hexadecimal. */
+  readonly pc: string
+  /** Index into `modules`; absent for memory that is of no file. */
+  readonly module?: number
+  /** `pc` in the module's own addresses, hexadecimal. */
+  readonly offset?: string
+  /** Symbol and distance from it: `read+0x15`. */
+  readonly function?: string
 }
 
 export interface Manifest {
@@ -78,10 +146,14 @@ export interface Manifest {
   readonly reason: RefusalReason | null
   readonly reasonText: string | null
   readonly core: ManifestCore | null
+  readonly mini?: ManifestMini | null
+  /** Signal and top frames of the thread that crashed: the same for crashes of the same kind. */
+  readonly signature?: string
+  readonly stacks?: ManifestStacks
   /** Known for refused cores too, unless their head could not be read. */
   readonly size: { readonly bytesExpected: number | null }
-  readonly kit: { readonly key: 'kit.tar.zst'; readonly bytes: number } | null
-  /** Milliseconds from the handler's start until each step was done: `procRead`, `headRead`, `identified`, `described`, `admitted`, `bodyRead`, `stored`. */
+  readonly kit: ManifestKit | null
+  /** Milliseconds from the handler's start until each step was done; docs/format.md names them. */
   readonly durations: Readonly<Record<string, number>>
   readonly warnings: readonly string[]
   readonly handler: { readonly version: string }

@@ -34,6 +34,9 @@ export function buffersMax(bytes: number): number {
   return Math.max(1, Math.min(BUFFERS_MAX, Math.floor(BUFFERED_BYTES_MAX / bytes)))
 }
 
+/** What is needed of a store. */
+export type ObjectStore = Pick<Store, 'put' | 'startUpload'>
+
 /** What became of an object. */
 export interface Written {
   readonly bytes: number
@@ -46,7 +49,7 @@ export interface Written {
  * The first part that fails (after the store's retries) fails the object: the next `write` or `finish` throws its error.
  */
 export class MultipartWriter {
-  readonly #store: Store
+  readonly #store: ObjectStore
   readonly #key: string
   readonly #contentType: string | undefined
   #upload: Upload | undefined
@@ -61,7 +64,7 @@ export class MultipartWriter {
   readonly #receipts: PartReceipt[] = []
   #failure: { readonly error: unknown } | undefined
 
-  constructor(store: Store, key: string, contentType?: string) {
+  constructor(store: ObjectStore, key: string, contentType?: string) {
     this.#store = store
     this.#key = key
     this.#contentType = contentType

@@ -4,7 +4,8 @@
 import { createHash } from 'node:crypto'
 import { deflateRawSync, inflateRawSync } from 'node:zlib'
 import type { RefusalReason, Workload } from '../../src/crash.ts'
-import { coreKey, crashPrefix, indexKey, manifestKey } from '../../src/store/keys.ts'
+import { coreKey, crashPrefix, KIT_OBJECT, kitKey, indexKey, manifestKey } from '../../src/store/keys.ts'
+import { MINI_ENTRY, TarWriter } from '../../src/kit/tar.ts'
 import { placeOf } from '../../src/workload/place.ts'
 import { encodeManifest, type Manifest, type ManifestCore } from '../../src/store/manifest.ts'
 import type { FrameDecompressor } from '../../src/zstd/codec.ts'
@@ -32,29 +33,38 @@ export interface CrashSpec {
   /** Bytes that the kernel announced and did not write. */
   readonly missing?: number
   readonly reason?: RefusalReason
+  /** In the kit. */
+  readonly mini?: Uint8Array
   readonly frameBytes?: number
 }
 
-/** A core's object, and what its manifest says about it. */
-function storedCore(core: Uint8Array, missing: number, frameBytes: number): [Uint8Array, ManifestCore] {
+/** An object in the seekable format. */
+function seekable(content: Uint8Array, frameBytes: number): { object: Buffer; frames: number } {
   const frames: Buffer[] = []
   const sizes: { storedBytes: number; bytes: number }[] = []
-  for (let at = 0; at < core.length; at += frameBytes) {
-    const frame = core.subarray(at, at + frameBytes)
+  for (let at = 0; at < content.length; at += frameBytes) {
+    const frame = content.subarray(at, at + frameBytes)
     const stored = deflateRawSync(frame, { level: 0 })
     frames.push(stored)
     sizes.push({ storedBytes: stored.length, bytes: frame.length })
   }
-  const object = Buffer.concat([...frames, encodeSeekTable(sizes)])
+  return { object: Buffer.concat([...frames, encodeSeekTable(sizes)]), frames: frames.length }
+}
+
+const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex')
+
+/** A core's object, and what its manifest says about it. */
+function storedCore(core: Uint8Array, missing: number, frameBytes: number): [Uint8Array, ManifestCore] {
+  const { object, frames } = seekable(core, frameBytes)
   const described: ManifestCore = {
     key: 'core.zst',
     complete: missing === 0,
     bytesExpected: core.length + missing,
     bytesReceived: core.length,
     bytesStored: object.length,
-    sha256Stored: createHash('sha256').update(object).digest('hex'),
+    sha256Stored: sha256(object),
     codec: 'runtime',
-    frames: frames.length,
+    frames,
     frameBytes,
     segments: 3,
     threads: 2,
@@ -117,6 +127,16 @@ export function manifestOf(spec: CrashSpec, core: ManifestCore | null): Manifest
   }
 }
 
+/** A kit with a mini core. */
+async function kitOf(mini: Uint8Array): Promise<Buffer> {
+  const chunks: Uint8Array[] = []
+  const tar = new TarWriter(new Date(0), async bytes => void chunks.push(bytes.slice()))
+  await tar.add('proc/comm', 5, [Buffer.from('cart\n')])
+  await tar.add(MINI_ENTRY, mini.length, [mini])
+  await tar.finish()
+  return seekable(Buffer.concat(chunks), 16 * 1024).object
+}
+
 /** Writes what a finished crash consists of: core, manifest, index entry. @returns Its prefix. */
 export async function putCrash(store: MemoryStore, spec: CrashSpec): Promise<string> {
   const { core = new TextEncoder().encode('core') } = spec
@@ -128,7 +148,16 @@ export async function putCrash(store: MemoryStore, spec: CrashSpec): Promise<str
     described = description
     await store.put(coreKey(prefix), object)
   }
-  await store.put(manifestKey(prefix), encodeManifest(manifestOf(spec, described)))
+  const kit = spec.mini && (await kitOf(spec.mini))
+  if (kit) await store.put(kitKey(prefix), kit)
+  const manifest = {
+    ...manifestOf(spec, described),
+    ...(spec.mini && {
+      mini: { entry: MINI_ENTRY, bytes: spec.mini.length, bytesDropped: 1, bytesUnreadable: 0 },
+    }),
+    ...(kit && { kit: { key: KIT_OBJECT, bytes: kit.length, sha256Stored: sha256(kit) } as const }),
+  }
+  await store.put(manifestKey(prefix), encodeManifest(manifest))
   const outcome = described === null ? 'record' : described.complete ? 'full' : 'incomplete'
   const { signal = 11, comm = 'cart' } = spec
   await store.put(indexKey({ ...place, id: spec.id, signal, comm, outcome }), new Uint8Array(0))

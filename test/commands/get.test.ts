@@ -2,9 +2,9 @@ import { execFileSync } from 'node:child_process'
 import { readFileSync, readdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { readCore } from '../../src/commands/download.ts'
 import { copyCore, defaultFile, fetchCore, findRetrievable } from '../../src/commands/get.ts'
-import { coreKey } from '../../src/store/keys.ts'
+import type { WantedCore } from '../../src/commands/stored-core.ts'
+import { coreKey, kitKey } from '../../src/store/keys.ts'
 import { MemoryStore } from '../store/memory.ts'
 import { deflateFrames, putCrash, type CrashSpec } from './crashes.ts'
 
@@ -37,7 +37,7 @@ async function storeWith(...specs: CrashSpec[]): Promise<MemoryStore> {
 
 async function fetchTo(store: MemoryStore, path: string, force = false, interrupted = never): Promise<void> {
   const found = await findRetrievable(store, 'cart-7d9f-x2x4p', 'shop')
-  await fetchCore(store, found, deflateFrames, { path, force }, ignore, interrupted)
+  await fetchCore(found, deflateFrames, { path, force }, ignore, interrupted)
 }
 
 /** The directory holds what it should and nothing else, whatever was tried. */
@@ -104,7 +104,7 @@ t.test('a name that was taken during the download is left alone', async t => {
   const path = join(directory, 'core')
   const found = await findRetrievable(store, LATEST, undefined)
   const takeName = () => writeFileSync(path, 'precious')
-  const fetched = fetchCore(store, found, deflateFrames, { path, force: false }, takeName, never)
+  const fetched = fetchCore(found, deflateFrames, { path, force: false }, takeName, never)
   await t.rejects(fetched, { code: 'E_OUTPUT', message: /exists/ })
   t.equal(readFileSync(path, 'utf8'), 'precious')
   holds(t, directory, 'core')
@@ -192,7 +192,7 @@ t.test("of a pod's crashes the newest finished one is fetched", async t => {
   const store = await storeWith({ id: OLD }, { id: LATEST, missing: 96 })
   await store.put('crashes/shop/cart-7d9f-x2x4p/20261123T204409Z-000000000005/core.zst', new Uint8Array(1))
   const found = await findRetrievable(store, 'cart-7d9f-x2x4p', 'shop')
-  t.match(found, { crash: { id: LATEST }, others: 2, core: { complete: false, bytesExpected: 100 } })
+  t.match(found, { crash: { id: LATEST }, others: 2, core: { bytes: 4, bytesMissing: 96 } })
 })
 
 t.test('a beginning of an id is enough when it fits one crash', async t => {
@@ -225,6 +225,52 @@ t.test('a crash that is unfinished, or whose core has expired, is told', async t
   await t.rejects(findRetrievable(store, LATEST, undefined), { code: 'E_CORE_ABSENT', message: /unfinished/ })
 })
 
+t.test('the mini core is fetched where there is no other, or it is wanted', async t => {
+  const mini = noise(70_000)
+  const fetched = async (spec: Partial<CrashSpec>, wanted: WantedCore) => {
+    const found = await findRetrievable(await storeWith({ id: LATEST, ...spec }), LATEST, undefined, wanted)
+    const chunks: Uint8Array[] = []
+    for await (const chunk of found.core.read(deflateFrames)) chunks.push(chunk)
+    return { kind: found.core.kind, bytes: Buffer.concat(chunks), file: defaultFile(found) }
+  }
+  const whole = { core: noise(5000), mini }
+  t.match(await fetched(whole, 'best'), { kind: 'full' })
+  t.match(await fetched({ ...whole, missing: 96 }, 'full'), { kind: 'full' })
+  for (const [spec, wanted] of [
+    [{ core: null, mini }, 'best'],
+    [{ ...whole, missing: 96 }, 'best'],
+    [whole, 'mini'],
+  ] as const) {
+    const { kind, bytes, file } = await fetched(spec, wanted)
+    t.equal(kind, 'mini')
+    t.ok(bytes.equals(mini))
+    t.equal(file, `mini.cart.4242.${LATEST}`)
+  }
+  await t.rejects(fetched({ core: null, mini }, 'full'), { code: 'E_CORE_ABSENT', hint: /--mini$/ })
+  await t.rejects(fetched({ core: noise(5000) }, 'mini'), { code: 'E_CORE_ABSENT', hint: /--full$/ })
+})
+
+t.test('a handler that was killed leaves the mini core to be fetched by its pod', async t => {
+  const mini = noise(70_000)
+  const store = await storeWith({ id: LATEST, core: null, mini })
+  store.objects.delete(`crashes/shop/cart-7d9f-x2x4p/${LATEST}/manifest.json`)
+  const path = join(t.testdir(), 'core')
+  await fetchTo(store, path)
+  t.ok(readFileSync(path).equals(mini))
+})
+
+t.test('a damaged kit is never taken for the mini core', async t => {
+  for (const at of [5000, -100]) {
+    const store = await storeWith({ id: LATEST, core: null, mini: noise(70_000) })
+    const kit = kitKey(`crashes/shop/cart-7d9f-x2x4p/${LATEST}/`)
+    const object = store.objects.get(kit)!
+    store.objects.set(kit, flip(object, at < 0 ? object.length + at : at))
+    const directory = t.testdir()
+    await t.rejects(fetchTo(store, join(directory, 'core')), { code: 'E_CORE_CORRUPT' })
+    holds(t, directory)
+  }
+})
+
 t.test('a file is named after what crashed, whatever it called itself', async t => {
   const nameOf = async (comm: string) =>
     defaultFile(await findRetrievable(await storeWith({ id: LATEST, comm }), LATEST, undefined))
@@ -237,14 +283,14 @@ t.test('progress counts the uncompressed bytes', async t => {
   const seen: number[] = []
   const sink = { write: () => Promise.resolve() }
   const found = await findRetrievable(store, LATEST, undefined)
-  await copyCore(store, found, deflateFrames, sink, bytes => seen.push(bytes), never)
+  await copyCore(found, deflateFrames, sink, bytes => seen.push(bytes), never)
   t.same(seen, [100_000, 200_000, 250_000])
 })
 
 t.test('frames are handed on before later ones are fetched, four requests ahead at most', async t => {
   const store = await storeWith({ id: LATEST, core: new Uint8Array(64 * MIB), frameBytes: 8 * MIB })
-  const { core, crash } = await findRetrievable(store, LATEST, undefined)
-  const frames = readCore(store, coreKey(crash.prefix), core, deflateFrames)
+  const { core } = await findRetrievable(store, LATEST, undefined)
+  const frames = core.read(deflateFrames)
   await frames.next()
   t.equal(store.ranges.length, 1 + 4)
   await frames.return(undefined)

@@ -48,6 +48,16 @@ t.test('a core that ends early is stored and says how much is missing', { skip }
   ])
 })
 
+t.test('a head of megabytes is read, in as many turns as it takes', { skip }, async t => {
+  const node = makeNode()
+  t.teardown(() => node.remove())
+  const threads = Array.from({ length: 5000 }, (_, index) => ({ tid: index + 1, signal: 0 }))
+  const core = buildCore({ threads })
+  t.ok(core.head.length > 1 << 20)
+  t.match(await node.handle(specifiers(), core.whole()), { code: 0 })
+  t.match(node.manifests(), [{ outcome: 'full', core: { complete: true, threads: 5000 } }])
+})
+
 t.test('the configuration may also be named before the command', { skip }, async t => {
   const node = makeNode()
   t.teardown(() => node.remove())
@@ -121,15 +131,15 @@ t.test(
   },
 )
 
-t.test('a state directory that cannot be trusted costs the core, not the record', { skip }, async t => {
+t.test('a state directory that cannot be trusted costs the core, not the mini core', { skip }, async t => {
   const node = makeNode()
   t.teardown(() => node.remove())
   mkdirSync(join(node.dir, 'state'), { mode: 0o777 })
   writeFileSync(join(node.dir, 'state', 'x'), '')
   await run('chmod', ['0777', join(node.dir, 'state')])
   const { code } = await node.handle(specifiers(), buildCore().whole())
-  t.equal(code, 10)
-  t.match(node.manifests(), [{ outcome: 'record', reason: 'slots', reasonText: /written by others/ }])
+  t.equal(code, 12)
+  t.match(node.manifests(), [{ outcome: 'mini', reason: 'slots', reasonText: /written by others/ }])
 })
 
 t.test('a handler that was killed leaves its slot free', { skip }, async t => {
@@ -143,7 +153,7 @@ t.test('a handler that was killed leaves its slot free', { skip }, async t => {
   for (let tries = 0; tries < 200 && !existsSync(join(node.dir, 'state', 'slot-0')); tries++)
     await new Promise(resolve => setTimeout(resolve, 20))
   await new Promise(resolve => setTimeout(resolve, 200))
-  t.equal((await node.handle(specifiers(), buildCore().whole())).code, 10, 'the only slot is taken')
+  t.equal((await node.handle(specifiers(), buildCore().whole())).code, 12, 'the only slot is taken')
   stuck.kill('SIGKILL')
   await once(stuck, 'close')
   t.equal((await node.handle(specifiers(), buildCore().whole())).code, 0, 'and free again')

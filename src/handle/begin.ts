@@ -1,0 +1,162 @@
+// The beginning of a crash's path: all that is known before a byte of the core's body is read. What may vanish with the
+// process comes first: /proc, the head, the stacks and the mini core, which is in memory a few milliseconds later,
+// whatever happens to process, runtime and store from then on.
+import { randomBytes } from 'node:crypto'
+import { hostname } from 'node:os'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { isSpent } from '../budget/foresight.ts'
+import { decidePolicy, needsDetails, type Policy } from '../budget/policy.ts'
+import type { Config } from '../config/table.ts'
+import type { CoreHead } from '../core/head.ts'
+import { signatureOf } from '../core/signature.ts'
+import type { CrashFacts, Place } from '../crash.ts'
+import { type ProcessReading, readProcess } from '../kernel/procfs.ts'
+import type { Os } from '../os/os.ts'
+import { signalName } from '../signals.ts'
+import { crashId } from '../store/keys.ts'
+import type { Store } from '../store/store.ts'
+import { placeOf } from '../workload/place.ts'
+import { type Resolution, type Resolved, resolveWorkload } from '../workload/resolve.ts'
+import type { Zstd } from '../zstd/codec.ts'
+import { examine, type Examination } from './examine.ts'
+import { CoreInput, type HeadReading } from './input.ts'
+import { type KitWithMini, readMini } from './mini.ts'
+import { lowerPriority } from './priority.ts'
+import { commOf } from './record.ts'
+
+/** What the binary gives the handler; tests give other things. */
+export interface HandleDeps {
+  readonly os: Os
+  readonly version: string
+  /** @param implementation - `capture.zstd`. */
+  zstd(implementation: Config['capture']['zstd']): Zstd
+  /** @throws CoreliftError `E_CONFIG` */
+  loadConfig(file: string | undefined): Config
+  openStore(config: Config['store']): Promise<Store>
+}
+
+export interface Beginning {
+  readonly id: string
+  readonly node: string
+  readonly crash: CrashFacts
+  readonly config: Config
+  readonly reading: ProcessReading
+  readonly head: HeadReading
+  readonly input: CoreInput
+  /** Absent where the process's memory cannot be had. */
+  readonly examination: Examination | undefined
+  readonly mini: KitWithMini | undefined
+  readonly signature: string | undefined
+  readonly place: Place
+  readonly policy: Policy
+  readonly describing: Promise<Resolved>
+  readonly store: Store
+  readonly zstd: Zstd
+  readonly durations: Record<string, number>
+  readonly warnings: readonly string[]
+  /** Notes when a step was done. */
+  readonly done: (step: string) => void
+}
+
+export async function begin(crash: CrashFacts, config: Config, deps: HandleDeps): Promise<Beginning> {
+  const durations: Record<string, number> = {}
+  const done = (step: string): void => void (durations[step] = Math.round(performance.now() * 10) / 10)
+  const id = crashId(crash.timeSeconds, Date.now() % 1000, randomBytes(5))
+  const node = config.node.name ?? hostname()
+  const notLowered = lowerPriority(config.handler)
+
+  const reading = readProcess(crash, config.capture.environ)
+  done('procRead')
+  const resolution = resolveWorkload({ cgroup: cgroupOf(reading), uid: crash.uid }, config.workload)
+  const input = new CoreInput(deps.os)
+  const head = await input.readHead()
+  done('headRead')
+  const zstd = deps.zstd(config.capture.zstd)
+  const held = await readHeld({ crash, config, reading, head, zstd, resolution, node, done })
+
+  // Meanwhile runtimes answer.
+  const { describing } = held
+  const store = await deps.openStore(config.store)
+  const workload = await resolution.identified
+  done('identified')
+  const place = placeOf(workload, node)
+  const details = needsDetails(config, workload.kind) ? await describing : undefined
+  const { signal } = crash
+  const { labels, annotations } = details ?? {}
+  const { warnings: misunderstood, ...policy } = decidePolicy(
+    { place, workload: workload.kind, labels, annotations, signal, comm: commOf(reading) },
+    config,
+  )
+  return {
+    ...{ id, node, crash, config, reading, head, input, place, policy, store, zstd, durations, done },
+    ...held,
+    warnings: [...notLowered, ...held.warnings, ...misunderstood],
+  }
+}
+
+type Held = Pick<Beginning, 'examination' | 'mini' | 'signature' | 'describing' | 'warnings'>
+
+interface HeldOptions extends Pick<
+  Beginning,
+  'crash' | 'config' | 'reading' | 'head' | 'zstd' | 'node' | 'done'
+> {
+  readonly resolution: Resolution
+}
+
+/** What only the held process has. Its memory is hostile, and a bug in what reads it must not cost the core. */
+async function readHeld(options: HeldOptions): Promise<Held> {
+  const { crash, reading, head, resolution, done } = options
+  const core = head.scan.state === 'core' ? head.scan.head : undefined
+  const warnings: string[] = []
+  const attempt = async <T>(what: string, act: () => T | Promise<T>): Promise<T | undefined> => {
+    try {
+      return await act()
+    } catch (error) {
+      warnings.push(`no ${what}: ${String(error)}`)
+      return undefined
+    }
+  }
+  const examination = core && (await attempt('stacks', () => examine(crash, reading, core)))
+  const signature = examination && signatureIn(crash, examination)
+  done('unwound')
+  const isRecord = await isForeseenAsRecord(signature, options)
+  const describing = isRecord
+    ? resolution.identified.then(workload => ({ workload, labels: undefined, annotations: undefined }))
+    : resolution.describe().finally(() => done('described'))
+  const mini =
+    core && examination && !isRecord
+      ? await attempt('mini core', () => miniOf(options, core, examination))
+      : undefined
+  done('miniRead')
+  return { examination, mini, signature, describing, warnings }
+}
+
+/** Files name a crash in a few milliseconds. What takes longer must not keep the mini core waiting. */
+const NAMES_MS_MAX = 20
+
+/** In a storm: over all its rates. It needs neither a mini core nor what sockets say; the record has its names. */
+async function isForeseenAsRecord(
+  signature: string | undefined,
+  { resolution, node, config }: HeldOptions,
+): Promise<boolean> {
+  const workload = await Promise.race([resolution.identified, sleep(NAMES_MS_MAX, undefined, { ref: false })])
+  return workload !== undefined && isSpent(placeOf(workload, node), signature, config)
+}
+
+/** @returns undefined where no frame is known: crashes that have nothing else in common would share it. */
+function signatureIn({ signal }: CrashFacts, { stacks }: Examination): string | undefined {
+  const frames = stacks[0]?.frames ?? []
+  return frames.some(({ module }) => module) ? signatureOf(signalName(signal), frames) : undefined
+}
+
+function miniOf(
+  { crash, config, zstd }: HeldOptions,
+  head: CoreHead,
+  examination: Examination,
+): Promise<KitWithMini> {
+  const compressor = () => zstd.compressor(config.capture.zstdLevel, 'one')
+  return readMini({ crash, head, examination, limits: config.mini, compressor })
+}
+
+const cgroupOf = (reading: ProcessReading): Uint8Array =>
+  (reading.state === 'read' ? reading.process.files.cgroup : undefined) ?? new Uint8Array(0)

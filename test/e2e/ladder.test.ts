@@ -1,0 +1,115 @@
+// The ladder through the real kernel: programs of several kinds leave a full and a mini core at once, with the same stacks
+// in both; what is over a budget is less, and is kept.
+import { readFileSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import type { Manifest } from '../../src/store/manifest.ts'
+import { euStackFrames, gdbFrames, noDebuggers } from '../core/debuggers.ts'
+import { noKernelControl, startCrasher, underPattern } from '../lab/kernel.ts'
+import { compileFixture, makeNode, noBinary, type TestNode } from '../lab/node.ts'
+import { heap, manyThreads, PROGRAMS } from '../lab/programs.ts'
+
+const cannot = noKernelControl() ?? noBinary()
+const skip = cannot ?? false
+const MIB = 1024 * 1024
+/** More than any of the programs has, but for those that recurse until their stack is larger than a mini core. */
+const FRAMES_MAX = 1000
+/** The handler's own. */
+const UNWOUND_FRAMES_MAX = 64
+
+async function crashOf(node: TestNode, command: readonly string[], env = {}): Promise<Manifest> {
+  const before = new Set(node.manifests().map(({ id }) => id))
+  await underPattern(node.pattern, () => startCrasher(command, { env }).ended)
+  const manifests = await node.waitForManifests(before.size + 1)
+  return manifests.find(({ id }) => !before.has(id))!
+}
+
+async function fetch(node: TestNode, { id }: Manifest, ...flags: string[]): Promise<string> {
+  const path = join(node.dir, `core-${id}${flags.join('')}`)
+  const { code, stderr } = await node.cli('get', id, ...flags, '-o', path)
+  if (code !== 0) throw new Error(stderr)
+  return path
+}
+
+for (const program of PROGRAMS.filter(({ coreIsHuge }) => !coreIsHuge)) {
+  const skip = cannot ?? noDebuggers() ?? program.whyNot() ?? false
+  t.test(`${program.name}: the same frames are in its full core and in its mini core`, { skip }, async t => {
+    const node = makeNode()
+    t.teardown(() => node.remove())
+    const { command, env, executable } = program.build(node.dir)
+    const manifest = await crashOf(node, command, env)
+    t.match(manifest, { outcome: 'full', crash: { signalName: program.signal }, core: { complete: true } })
+    t.match(manifest.warnings, [], 'nothing was odd')
+    const [full, mini] = [await fetch(node, manifest, '--full'), await fetch(node, manifest, '--mini')]
+    t.equal(statSync(mini).size, manifest.mini!.bytes)
+    t.ok(manifest.mini!.bytes <= 32 * MIB)
+
+    const frames = gdbFrames(executable, full, FRAMES_MAX)
+    t.equal(frames.size, manifest.core!.threads)
+    t.strictSame(gdbFrames(executable, mini, FRAMES_MAX), frames, 'gdb')
+    t.strictSame(
+      euStackFrames(executable, mini, FRAMES_MAX),
+      euStackFrames(executable, full, FRAMES_MAX),
+      'eu-stack',
+    )
+    const [crashed] = manifest.stacks!.threads
+    const [pc] = frames.get(crashed!.tids[0]!)!
+    t.equal(`0x${crashed!.frames[0]!.pc}`, pc, 'the crash is where gdb has it')
+    t.match(manifest.signature, new RegExp(`^${program.signal} `))
+  })
+}
+
+t.test('two thousand threads have their stacks in a mini core', { skip }, async t => {
+  const node = makeNode('[[policy.rules]]\ncapture = "mini"')
+  t.teardown(() => node.remove())
+  const { command, executable } = manyThreads(2000).build(node.dir)
+  const manifest = await crashOf(node, command)
+  t.match(manifest, { outcome: 'mini', reason: 'policy', core: null })
+  t.ok(manifest.mini!.bytes <= 32 * MIB)
+  const stacks = gdbFrames(executable, await fetch(node, manifest), UNWOUND_FRAMES_MAX)
+  t.equal(stacks.size, 2002)
+  t.notOk([...stacks.values()].some(pcs => pcs.includes('error') || pcs.length < 3))
+})
+
+t.test('a mapping of 20 GiB is not read for a mini core', { skip }, async t => {
+  const node = makeNode('[[policy.rules]]\ncapture = "mini"')
+  t.teardown(() => node.remove())
+  const { command } = PROGRAMS.find(({ coreIsHuge }) => coreIsHuge)!.build(node.dir)
+  const manifest = await crashOf(node, command)
+  t.match(manifest, { outcome: 'mini', mini: { bytesUnreadable: 0 } })
+  t.ok(manifest.size.bytesExpected! > 20 * 2 ** 30)
+  t.ok(manifest.mini!.bytes <= MIB)
+})
+
+t.test('a gigabyte is trimmed to any budget, and keeps every stack', { skip }, async t => {
+  const program = heap(1024)
+  let previous = 0
+  for (const mib of [4, 16, 64, 256]) {
+    const node = makeNode(`[budget]\ncore_bytes_max = "${mib}MiB"`)
+    const { command, executable } = program.build(node.dir)
+    const manifest = await crashOf(node, command)
+    t.match(manifest, { outcome: 'trimmed', reason: 'size', core: { complete: true } }, `${mib} MiB`)
+    const { bytesReceived } = manifest.core!
+    t.ok(bytesReceived <= mib * MIB && bytesReceived > previous, `${bytesReceived} bytes`)
+    previous = bytesReceived
+    const core = await fetch(node, manifest)
+    t.equal(statSync(core).size, bytesReceived)
+    const [frames] = gdbFrames(executable, core, FRAMES_MAX).values()
+    t.notOk(frames!.includes('error'))
+    node.remove()
+  }
+})
+
+t.test('a loop of one crash leaves its first cores, then mini cores, then records', { skip }, async t => {
+  const node = makeNode('[budget]\nsignature_full = "2/hour"\nsignature_mini = "3/hour"')
+  t.teardown(() => node.remove())
+  const crasher = compileFixture('crasher', node.dir)
+  const outcomes: string[] = []
+  for (let crash = 0; crash < 7; crash++) outcomes.push((await crashOf(node, [crasher])).outcome)
+  t.strictSame(outcomes, ['full', 'full', 'mini', 'mini', 'mini', 'record', 'record'])
+  // Of the same process, another crash is another matter.
+  t.equal((await crashOf(node, [crasher, '--abort'])).outcome, 'full')
+  const { stdout } = await node.cli('budget')
+  t.match(stdout, /signature/)
+  t.match(readFileSync(join(node.dir, 'state', 'ledger.json'), 'utf8'), /SIGSEGV crasher/)
+})
