@@ -1,13 +1,14 @@
 // The ladder through the real kernel: programs of several kinds leave a full and a mini core at once, with the same stacks
 // in both; what is over a budget is less, and is kept.
-import { readFileSync, statSync } from 'node:fs'
+import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import type { Manifest } from '../../src/store/manifest.ts'
 import { euStackFrames, gdbFrames, noDebuggers } from '../core/debuggers.ts'
 import { noKernelControl, startCrasher, underPattern } from '../lab/kernel.ts'
 import { compileFixture, makeNode, noBinary, type TestNode } from '../lab/node.ts'
-import { heap, manyThreads, PROGRAMS } from '../lab/programs.ts'
+import { heap, manyMappings, manyThreads, PROGRAMS } from '../lab/programs.ts'
 
 const cannot = noKernelControl() ?? noBinary()
 const skip = cannot ?? false
@@ -71,6 +72,23 @@ t.test('two thousand threads have their stacks in a mini core', { skip }, async 
   t.notOk([...stacks.values()].some(pcs => pcs.includes('error') || pcs.length < 3))
 })
 
+const MAP_COUNT_FILE = '/proc/sys/vm/max_map_count'
+
+t.test('seventy thousand mappings leave a full core and a mini core', { skip }, async t => {
+  const before = readFileSync(MAP_COUNT_FILE, 'utf8')
+  writeFileSync(MAP_COUNT_FILE, String(Math.max(Number(before), 80_000)))
+  t.teardown(() => writeFileSync(MAP_COUNT_FILE, before))
+  const node = makeNode()
+  t.teardown(() => node.remove())
+  const { command, executable } = manyMappings(70_000).build(node.dir)
+  const manifest = await crashOf(node, command)
+  t.match(manifest, { outcome: 'full', core: { complete: true }, mini: { bytesUnreadable: 0 } })
+  t.ok(manifest.core!.segments > 0xffff, 'more than e_phnum holds')
+  t.ok(manifest.mini!.bytes <= MIB)
+  const [full, mini] = [await fetch(node, manifest, '--full'), await fetch(node, manifest, '--mini')]
+  t.strictSame(gdbFrames(executable, mini, FRAMES_MAX), gdbFrames(executable, full, FRAMES_MAX))
+})
+
 t.test('a mapping of 20 GiB is not read for a mini core', { skip }, async t => {
   const node = makeNode('[[policy.rules]]\ncapture = "mini"')
   t.teardown(() => node.remove())
@@ -99,6 +117,50 @@ t.test('a gigabyte is trimmed to any budget, and keeps every stack', { skip }, a
     node.remove()
   }
 })
+
+t.test('a handler that is killed while it streams leaves the mini core to be fetched', { skip }, async t => {
+  const node = makeNode('[node]\nname = "node-1"')
+  t.teardown(() => node.remove())
+  const crasher = compileFixture('crasher', node.dir)
+  await underPattern(node.pattern, async () => {
+    const { ended } = startCrasher([crasher, '--mib', '2048'])
+    const [pid] = await eventually(() => (kitIn(node.storeDir) ? handlersOf(node) : []))
+    process.kill(pid!, 'SIGKILL')
+    await ended
+  })
+  t.strictSame(node.manifests(), [])
+  const core = join(node.dir, 'core')
+  const got = await node.cli('get', 'node-1', '-n', '_host', '-o', core)
+  t.match(got, { code: 0, stderr: /the mini core.*unfinished/ })
+  const [pcs] = gdbFrames(crasher, core, FRAMES_MAX).values()
+  t.ok(pcs!.length >= 4 && !pcs!.includes('error'), 'crash_here, middle, outer, main')
+})
+
+const kitIn = (storeDir: string): boolean =>
+  readdirSync(storeDir, { recursive: true }).some(path => String(path).endsWith('kit.tar.zst'))
+
+/** Handlers that run with the node's configuration. */
+function handlersOf(node: TestNode): number[] {
+  return readdirSync('/proc')
+    .filter(name => /^\d+$/.test(name))
+    .filter(pid => {
+      try {
+        return readFileSync(`/proc/${pid}/cmdline`, 'latin1').includes(`handle\0--config\0${node.configFile}`)
+      } catch {
+        return false // it ended meanwhile
+      }
+    })
+    .map(Number)
+}
+
+async function eventually<T>(find: () => readonly T[]): Promise<readonly T[]> {
+  for (let tries = 0; tries < 3000; tries++) {
+    const found = find()
+    if (found.length > 0) return found
+    await sleep(5)
+  }
+  throw new Error('waited in vain')
+}
 
 t.test('a loop of one crash leaves its first cores, then mini cores, then records', { skip }, async t => {
   const node = makeNode('[budget]\nsignature_full = "2/hour"\nsignature_mini = "3/hour"')
