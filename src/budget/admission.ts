@@ -30,7 +30,7 @@ type Verdict =
   | ({ readonly rung: 'full' } & Streamed)
   | ({
       readonly rung: 'trimmed'
-      /** Of the trimmed core, uncompressed; at least a page. */
+      /** Of the trimmed core, uncompressed; at least CORE_BYTES_MIN. */
       readonly bytesMax: number
     } & Streamed &
       Reason)
@@ -38,7 +38,7 @@ type Verdict =
   | ({ readonly rung: 'record' } & Reason)
 
 interface Mini {
-  /** What a mini core may grow to, uncompressed; at least a page. One may go before every core. */
+  /** What a mini core may grow to, uncompressed; at least CORE_BYTES_MIN. One may go before every core. */
   readonly miniBytesMax: number
 }
 

@@ -10,8 +10,11 @@ import type { Policy } from './policy.ts'
 /** What becomes of a crash's memory, from all of it down to none. */
 export type Rung = Outcome
 
-/** systemd-coredump stores nothing below this limit. */
-const PAGE_BYTES = 4096
+/**
+ * The smallest core that can be planned (`PLAN_BYTES_MIN` of core/plan.ts): below it not even the crashed thread's stack
+ * fits beside the notes.
+ */
+export const CORE_BYTES_MIN = 32 * 1024
 
 export interface Standing {
   readonly rung: Rung
@@ -91,7 +94,7 @@ function byPolicy({ policy }: LadderFacts): Lowering | undefined {
 }
 
 /**
- * A limit between a page and the size of a mini core leaves what fits into it: the trimmed core of a few pages still has
+ * A limit below the size of a mini core leaves what fits into it: the trimmed core of a few pages still has
  * the crashing thread's stack. One that is cut at the limit, as systemd-coredump does, has lost the stacks at its end.
  */
 function byRlimit({ bytesExpected, crash, config }: LadderFacts): Lowering | undefined {
@@ -113,8 +116,8 @@ function byLimit(
   bytesMax: number,
   write: (bytes: number) => string,
 ): Lowering | undefined {
-  if (bytesMax < PAGE_BYTES) {
-    const text = `${name} is ${bytesMax}: below a page, no memory is wanted`
+  if (bytesMax < CORE_BYTES_MIN) {
+    const text = `${name} is ${bytesMax}: below ${formatSize(CORE_BYTES_MIN)}, no memory is wanted`
     return { rung: 'record', bytesMax, reason, text }
   }
   if (bytesExpected <= bytesMax) return undefined

@@ -94,7 +94,7 @@ export const CONFIG_TABLE = {
       default: 32 * GIB,
       min: 0,
       max: 1024 * TIB,
-      text: 'Largest core to store, uncompressed, known from its head before the body is read. A larger one is trimmed to it, by value: every stack first. Below a page: no memory at all, a record.',
+      text: 'Largest core to store, uncompressed, known from its head before the body is read. A larger one is trimmed to it, by value: every stack first. Below 32 KiB: no memory at all, a record.',
     },
     slots: {
       type: 'integer',
@@ -191,7 +191,7 @@ export const CONFIG_TABLE = {
     honor_core_rlimit: {
       type: 'boolean',
       default: true,
-      text: 'Whether a soft RLIMIT_CORE counts: below one page the process leaves a record, below the size of its core that is trimmed to it. false: it does not.',
+      text: 'Whether a soft RLIMIT_CORE counts: below 32 KiB the process leaves a record, below the size of its core that is trimmed to it. false: it does not.',
     },
     environ: {
       type: 'list',

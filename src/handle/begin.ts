@@ -9,14 +9,14 @@ import { decidePolicy, needsDetails, type Policy } from '../budget/policy.ts'
 import type { Config } from '../config/table.ts'
 import type { CoreHead } from '../core/head.ts'
 import { signatureOf } from '../core/signature.ts'
-import type { CrashFacts, Place } from '../crash.ts'
+import type { CrashFacts, Place, Workload } from '../crash.ts'
 import { type ProcessReading, readProcess } from '../kernel/procfs.ts'
 import type { Os } from '../os/os.ts'
 import { signalName } from '../signals.ts'
 import { crashId } from '../store/keys.ts'
 import type { Store } from '../store/store.ts'
 import { placeOf } from '../workload/place.ts'
-import { type Resolution, type Resolved, resolveWorkload } from '../workload/resolve.ts'
+import { type Resolved, resolveWorkload } from '../workload/resolve.ts'
 import type { Zstd } from '../zstd/codec.ts'
 import { examine, type Examination } from './examine.ts'
 import { CoreInput, type HeadReading } from './input.ts'
@@ -71,14 +71,16 @@ export async function begin(crash: CrashFacts, config: Config, deps: HandleDeps)
   const input = new CoreInput(deps.os)
   const head = await input.readHead()
   done('headRead')
+  const naming = resolution.identified.finally(() => done('identified'))
+  const named = await Promise.race([naming, sleep(NAMES_MS_MAX, undefined, { ref: false })])
   const zstd = deps.zstd(config.capture.zstd)
-  const held = await readHeld({ crash, config, reading, head, zstd, resolution, node, done })
+  const held = await readHeld({ crash, config, reading, head, zstd, named, node, done })
+  const asking = held.isRecord ? naming.then(onlyNames) : resolution.describe()
+  const describing = asking.finally(() => done('described'))
 
   // Meanwhile runtimes answer.
-  const { describing } = held
   const store = await deps.openStore(config.store)
-  const workload = await resolution.identified
-  done('identified')
+  const workload = await naming
   const place = placeOf(workload, node)
   const details = needsDetails(config, workload.kind) ? await describing : undefined
   const { signal } = crash
@@ -87,25 +89,37 @@ export async function begin(crash: CrashFacts, config: Config, deps: HandleDeps)
     { place, workload: workload.kind, labels, annotations, signal, comm: commOf(reading) },
     config,
   )
+  const known = { id, node, crash, config, reading, head, input, place, policy, describing }
   return {
-    ...{ id, node, crash, config, reading, head, input, place, policy, store, zstd, durations, done },
+    ...known,
+    ...{ store, zstd, durations, done },
     ...held,
     warnings: [...notLowered, ...held.warnings, ...misunderstood],
   }
 }
 
-type Held = Pick<Beginning, 'examination' | 'mini' | 'signature' | 'describing' | 'warnings'>
+/** Files name a crash in a few milliseconds. What takes longer must not keep the mini core waiting. */
+const NAMES_MS_MAX = 20
+
+/** In a storm: the names are all that is wanted. */
+const onlyNames = (workload: Workload): Resolved => ({ workload, labels: undefined, annotations: undefined })
+
+interface Held extends Pick<Beginning, 'examination' | 'mini' | 'signature' | 'warnings'> {
+  /** It is foreseen that nothing but a record is left. */
+  readonly isRecord: boolean
+}
 
 interface HeldOptions extends Pick<
   Beginning,
   'crash' | 'config' | 'reading' | 'head' | 'zstd' | 'node' | 'done'
 > {
-  readonly resolution: Resolution
+  /** Who it was, where that is known by now. */
+  readonly named: Workload | undefined
 }
 
 /** What only the held process has. Its memory is hostile, and a bug in what reads it must not cost the core. */
 async function readHeld(options: HeldOptions): Promise<Held> {
-  const { crash, reading, head, resolution, done } = options
+  const { crash, config, reading, head, named, node, done } = options
   const core = head.scan.state === 'core' ? head.scan.head : undefined
   const warnings: string[] = []
   const attempt = async <T>(what: string, act: () => T | Promise<T>): Promise<T | undefined> => {
@@ -119,28 +133,14 @@ async function readHeld(options: HeldOptions): Promise<Held> {
   const examination = core && (await attempt('stacks', () => examine(crash, reading, core)))
   const signature = examination && signatureIn(crash, examination)
   done('unwound')
-  const isRecord = await isForeseenAsRecord(signature, options)
-  const describing = isRecord
-    ? resolution.identified.then(workload => ({ workload, labels: undefined, annotations: undefined }))
-    : resolution.describe().finally(() => done('described'))
+  // In a storm: over all its rates. It needs neither a mini core nor what sockets say.
+  const isRecord = named !== undefined && isSpent(placeOf(named, node), signature, config)
   const mini =
     core && examination && !isRecord
       ? await attempt('mini core', () => miniOf(options, core, examination))
       : undefined
   done('miniRead')
-  return { examination, mini, signature, describing, warnings }
-}
-
-/** Files name a crash in a few milliseconds. What takes longer must not keep the mini core waiting. */
-const NAMES_MS_MAX = 20
-
-/** In a storm: over all its rates. It needs neither a mini core nor what sockets say; the record has its names. */
-async function isForeseenAsRecord(
-  signature: string | undefined,
-  { resolution, node, config }: HeldOptions,
-): Promise<boolean> {
-  const workload = await Promise.race([resolution.identified, sleep(NAMES_MS_MAX, undefined, { ref: false })])
-  return workload !== undefined && isSpent(placeOf(workload, node), signature, config)
+  return { examination, mini, signature, isRecord, warnings }
 }
 
 /** @returns undefined where no frame is known: crashes that have nothing else in common would share it. */

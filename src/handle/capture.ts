@@ -54,7 +54,7 @@ async function keep(beginning: Beginning, deps: HandleDeps): Promise<ExitCode> {
   done('admitted')
 
   const prefix = crashPrefix({ namespace: place.namespace, pod: place.pod, id })
-  deps.os.dropCodePages()
+  deps.os.dropUnused()
   const workload = describing.then(resolved => resolved.workload)
   const target = { store, key: kitKey(prefix) }
   const storing = finishKit(kit, reading, workload, config.capture.logLines, target).finally(() =>

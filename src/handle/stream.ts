@@ -17,6 +17,8 @@ export interface CoreSource {
   /** Its chunks, each valid until the next. */
   readonly chunks: AsyncIterable<Uint8Array>
   readonly bytesExpected: number
+  /** Number of its program headers. */
+  readonly segments: number
   /** Asked once all chunks were read. */
   readonly isComplete: (bytesReceived: number) => boolean
   readonly trimmed?: ManifestTrim
@@ -27,6 +29,7 @@ export function kernelsCore(input: CoreInput, head: CoreHead, { bytes }: HeadRea
   return {
     chunks: chunksOf(input, bytes),
     bytesExpected: head.bytesExpected,
+    segments: head.segments,
     isComplete: bytesReceived => bytesReceived >= head.bytesExpected,
   }
 }
@@ -41,6 +44,7 @@ export function trimmedCore(plan: CorePlan, memory: Memory): CoreSource {
   return {
     chunks: withTurns(reading.chunks),
     bytesExpected: plan.bytes,
+    segments: plan.runs.length + 1, // and the notes
     isComplete: () => reading.bytesUnreadable === 0,
     trimmed: trimOf(plan),
   }
@@ -115,7 +119,7 @@ export async function storeCore(options: StreamOptions): Promise<ManifestCore> {
       codec: compressor.codec,
       frames,
       frameBytes: compressor.frameBytes,
-      segments: head.segments,
+      segments: source.segments,
       threads: head.threads,
       machine: head.machine.name,
       ...(source.trimmed && { trimmed: source.trimmed }),

@@ -81,7 +81,8 @@ export const libcOs: Os = {
     return libc.poll(ptr(pollfd), 1, milliseconds) > 0
   },
 
-  dropCodePages() {
+  dropUnused() {
+    Bun.gc(true)
     // Only what is executable and private to a file: such pages are never written, so dropping them loses nothing.
     const mappings = readFileSync('/proc/self/maps', 'latin1').matchAll(CODE_MAPPING)
     for (const [, start, end] of mappings) {

@@ -21,10 +21,10 @@ export interface Os {
   /** poll(2) for input. @returns Whether something (or the end) can be read within the time. */
   pollInput(fd: number, milliseconds: number): boolean
   /**
-   * Takes the pages of this program's code out of its resident memory, with madvise(2); those that are used again come
-   * back from the page cache. Loading touches some 20 MiB of code that streaming never needs.
+   * Takes out of resident memory what streaming never needs: garbage, and the pages of this program's code, with
+   * madvise(2); those that are used again come back from the page cache. Loading touches some 20 MiB of code.
    */
-  dropCodePages(): void
+  dropUnused(): void
   /** Sends one datagram to an AF_UNIX socket (journald's native protocol). @returns Whether it was taken. */
   sendDatagram(socketPath: string, payload: Uint8Array): boolean
 }

@@ -1,7 +1,8 @@
 import { ok } from 'node:assert/strict'
 import fc from 'fast-check'
 import t from 'tap'
-import { lowered, standingOf } from '../../src/budget/ladder.ts'
+import { CORE_BYTES_MIN, lowered, standingOf } from '../../src/budget/ladder.ts'
+import { PLAN_BYTES_MIN } from '../../src/core/plan.ts'
 import type { LadderFacts, Standing } from '../../src/budget/ladder.ts'
 import { procNode } from '../../src/budget/node-facts.ts'
 import { loadConfig } from '../../src/config/load.ts'
@@ -31,10 +32,11 @@ t.test('a core that nothing is against is full, without a reason', async t => {
   t.strictSame(sized(GIB), full, 'as large as may be')
 })
 
-t.test('a limit below a page wants no memory', async t => {
-  for (const limit of [0n, 1n, 4095n])
-    t.match(limited(limit), { rung: 'record', reason: 'rlimit-core', text: /is \d+: below a page/ })
-  t.match(sized(0), { rung: 'record', reason: 'size', text: /^budget\.core_bytes_max is 0: below a page/ })
+t.test('a limit below the smallest core wants no memory', async t => {
+  for (const limit of [0n, 1n, 32_767n])
+    t.match(limited(limit), { rung: 'record', reason: 'rlimit-core', text: /is \d+: below 32KiB/ })
+  t.equal(CORE_BYTES_MIN, PLAN_BYTES_MIN, 'none is planned below')
+  t.match(sized(0), { rung: 'record', reason: 'size', text: /^budget\.core_bytes_max is 0: below 32KiB/ })
 })
 
 t.test('a core over a limit is trimmed to it, with both numbers', async t => {
@@ -53,7 +55,7 @@ t.test('a core over a limit is trimmed to it, with both numbers', async t => {
 })
 
 t.test('a limit below a mini core holds for the mini core too', async t => {
-  t.match(limited(4096n), { rung: 'trimmed', coreBytesMax: 4096, miniBytesMax: 4096 })
+  t.match(limited(32_768n), { rung: 'trimmed', coreBytesMax: 32_768, miniBytesMax: 32_768 })
   t.match(sized(GIB / 2), { miniBytesMax: MINI_LIMIT })
   const mini = { ...facts.policy, capture: 'mini', from: { capture: 'policy.rules[1].capture' } } as const
   t.match(limited(100_000n, { policy: mini }), { rung: 'mini', reason: 'policy', miniBytesMax: 100_000 })
@@ -111,7 +113,7 @@ t.test('whatever the rules say in whatever order, each only lowers', async () =>
   const lowering = fc.record(
     {
       rung: fc.constantFrom('full' as const, 'trimmed' as const, 'mini' as const, 'record' as const),
-      bytesMax: fc.integer({ min: 4096, max: 2 ** 40 }),
+      bytesMax: fc.integer({ min: CORE_BYTES_MIN, max: 2 ** 40 }),
       reason: fc.constantFrom('size' as const, 'rate' as const),
       text: fc.string(),
     },

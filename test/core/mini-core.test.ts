@@ -1,19 +1,18 @@
-// Mini and trimmed cores of real programs, against what debuggers find in the full cores that the kernel wrote.
+// Trimmed cores of real programs, against what debuggers find in the full cores that the kernel wrote. Of mini cores
+// test/e2e/ladder.test.ts shows the same, made by the handler.
 import { spawnSync } from 'node:child_process'
 import { closeSync, openSync, statSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { coreChunks } from '../../src/core/core-writer.ts'
-import { type CorePlan, miniBytesMax, planCore } from '../../src/core/plan.ts'
+import { type CorePlan, planCore } from '../../src/core/plan.ts'
 import { dumpCore } from '../lab/cores.ts'
 import { noKernelControl } from '../lab/kernel.ts'
 import { heap, PROGRAMS } from '../lab/programs.ts'
-import { euStackFrames, gdbFrames, noDebuggers } from './debuggers.ts'
+import { gdbFrames, noDebuggers } from './debuggers.ts'
 import { openCore, type OpenCore } from './memories.ts'
 
 const MIB = 1024 * 1024
-/** The defaults of `mini.bytes_max` and `mini.bytes_limit`. */
-const LIMITS = { bytesMax: MIB, bytesLimit: 32 * MIB }
 /** More than any of the programs has, but for those that recurse until their stack is larger than a mini core. */
 const FRAMES_MAX = 1000
 const cannot = noKernelControl() ?? noDebuggers()
@@ -26,39 +25,6 @@ function write(path: string, plan: CorePlan, { memory }: OpenCore): void {
   const fd = openSync(path, 'w')
   for (const chunk of coreChunks(plan, memory)) writeSync(fd, chunk)
   closeSync(fd)
-}
-
-function miniLimit({ head }: OpenCore): number {
-  let notesBytes = 0
-  for (const { desc } of head.notes()) notesBytes += 20 + desc.length
-  return miniBytesMax(head.threads, notesBytes, LIMITS)
-}
-
-for (const program of PROGRAMS.filter(({ coreIsHuge }) => !coreIsHuge)) {
-  const skip = cannot ?? program.whyNot() ?? false
-  t.test(`${program.name}: debuggers find the same frames in its mini core`, { skip }, async t => {
-    const { command, env, executable } = program.build(t.testdir())
-    const dumped = await dumpCore(command, env)
-    t.teardown(dumped.remove)
-    const full = openCore(dumped.core)
-    t.teardown(() => full.close())
-
-    const bytesMax = miniLimit(full)
-    const plan = planOf(full, 'mini', bytesMax)
-    const mini = join(t.testdirName, 'mini')
-    write(mini, plan, full)
-
-    t.equal(statSync(mini).size, plan.bytes)
-    t.ok(plan.bytes <= bytesMax, `${plan.bytes} of ${bytesMax} bytes`)
-    const frames = gdbFrames(executable, dumped.core, FRAMES_MAX)
-    t.equal(frames.size, full.head.threads)
-    t.strictSame(gdbFrames(executable, mini, FRAMES_MAX), frames, 'gdb')
-    t.strictSame(
-      euStackFrames(executable, mini, FRAMES_MAX),
-      euStackFrames(executable, dumped.core, FRAMES_MAX),
-      'eu-stack',
-    )
-  })
 }
 
 t.test(

@@ -10,6 +10,8 @@ const skip = noKernelControl() ?? noBinary() ?? whyNoContainerd() ?? false
 const CRASHES = 600
 /** In the middle of it. */
 const QUIET_AFTER_MS = 15_000
+/** What the README recommends. */
+const PIPE_LIMIT = 256
 const BUDGET = '[budget]\nsignature_full = "3/hour"\nsignature_mini = "20/hour"\n'
 
 t.test('a storm of one pod costs another none of its core, and all of it is counted', { skip }, async t => {
@@ -23,12 +25,16 @@ t.test('a storm of one pod costs another none of its core, and all of it is coun
   const start = (namespace: string, command: string[]) =>
     containerd.runPod({ namespace, pod: 'web-0', container: 'app', image: IMAGE, command })
 
-  await underPattern(node.pattern, async () => {
-    const storm = await start('storm', ['/bin/crasher', '--storm', String(CRASHES)])
-    await sleep(QUIET_AFTER_MS)
-    const quiet = await start('quiet', ['/bin/crasher', '--fork'])
-    await Promise.all([storm.waitExit(), quiet.waitExit()])
-  })
+  await underPattern(
+    node.pattern,
+    async () => {
+      const storm = await start('storm', ['/bin/crasher', '--storm', String(CRASHES)])
+      await sleep(QUIET_AFTER_MS)
+      const quiet = await start('quiet', ['/bin/crasher', '--fork'])
+      await Promise.all([storm.waitExit(), quiet.waitExit()])
+    },
+    PIPE_LIMIT,
+  )
   const manifests = await node.waitForManifests(CRASHES + 1)
   const of = (namespace: string) =>
     manifests.filter(({ workload }) => workload.kind === 'pod' && workload.namespace === namespace)

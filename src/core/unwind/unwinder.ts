@@ -46,8 +46,6 @@ export interface Frame {
   readonly isExact: boolean
   /** None for code that is in no ELF image: of a JIT compiler, or none at all. */
   readonly module?: FrameModule
-  /** Where symbols name it; the name is the file's own choice. */
-  readonly function?: { readonly name: string; readonly offset: number }
 }
 
 export interface StackTrace {
