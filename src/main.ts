@@ -1,6 +1,7 @@
 // The binary's entry: puts Bun's own means (libc, the embedded addon) behind the interfaces that the rest is written
 // against, and chooses between the kernel's entry and the people's.
 import { readFileSync, writeSync } from 'node:fs'
+import demangleFile from 'gecko-profiler-demangle/index_bg.wasm' with { type: 'file' }
 import addonFile from '../build/zstd.node' with { type: 'file' }
 import { loadConfig } from './config/load.ts'
 import { CORE_PATTERN } from './kernel/core-pattern.ts'
@@ -61,6 +62,7 @@ function printSpecifiers(): number {
 
 async function peoplesEntry(args: readonly string[]): Promise<number> {
   const { runCli } = await import('./cli.ts')
+  const { loadDemangle } = await import('./commands/demangle.ts')
   const interrupted = new AbortController()
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => interrupted.abort())
   const { stdout, stderr, env } = process
@@ -72,6 +74,7 @@ async function peoplesEntry(args: readonly string[]): Promise<number> {
       loadConfig,
       openStore: (config, hooks) => openStore(config, { beforeRetry, ...hooks }),
       decompressor: () => zstd('addon').decompressor(),
+      demangle: () => loadDemangle(readFileSync(demangleFile)),
       now: () => new Date(),
     },
   )

@@ -28,6 +28,7 @@ function depsFor(store: MemoryStore, opened: Opened = {}): CliDeps {
       return Promise.resolve(store)
     },
     decompressor: () => deflateFrames,
+    demangle: () => name => name,
     now: () => new Date('2026-11-23T20:45:00Z'),
   }
 }

@@ -1,6 +1,7 @@
 // `corelift info` for people: what happened first, then who it was, what is stored, and how it went.
 
 import type { Manifest, ManifestProcess } from '../store/manifest.ts'
+import type { Demangle } from './demangle.ts'
 import type { CrashInfo, UnfinishedCrash } from './info.ts'
 import { type Field, renderSections } from './render-fields.ts'
 import { policyFields, sourceFields, workloadFields } from './render-workload.ts'
@@ -54,7 +55,7 @@ function outcomeFields(manifest: Manifest): Field[] {
   ]
 }
 
-function renderManifest(manifest: Manifest, colors: Colors): string {
+function renderManifest(manifest: Manifest, colors: Colors, demangle: () => Demangle): string {
   const { crash, process, workload } = manifest
   const crashFields: Field[] = [
     ['crash', manifest.id],
@@ -73,7 +74,7 @@ function renderManifest(manifest: Manifest, colors: Colors): string {
     workloadFields(workload),
     process === null ? [['process', manifest.processGone ?? 'gone']] : processFields(process),
     outcomeFields(manifest),
-    ...(manifest.stacks ? stackSections(manifest.stacks) : []),
+    ...(manifest.stacks ? stackSections(manifest.stacks, demangle()) : []),
     sourceFields(workload),
   ]
   return renderSections(sections, colors)
@@ -91,7 +92,12 @@ function renderUnfinished(crash: UnfinishedCrash, colors: Colors): string {
   return renderSections([fields], colors)
 }
 
-/** @returns A crash's record, one section for each subject. */
-export function renderInfo({ record }: CrashInfo, colors: Colors): string {
-  return record.outcome === 'unfinished' ? renderUnfinished(record, colors) : renderManifest(record, colors)
+/**
+ * @param demangle - Called where there is something to demangle.
+ * @returns A crash's record, one section for each subject.
+ */
+export function renderInfo({ record }: CrashInfo, colors: Colors, demangle: () => Demangle): string {
+  return record.outcome === 'unfinished'
+    ? renderUnfinished(record, colors)
+    : renderManifest(record, colors, demangle)
 }

@@ -2,6 +2,7 @@
 
 import { basename } from 'node:path'
 import type { ManifestFrame, ManifestStacks } from '../store/manifest.ts'
+import type { Demangle } from './demangle.ts'
 import type { Field } from './render-fields.ts'
 
 /** Nobody reads on; `--json` has all. */
@@ -9,12 +10,15 @@ const THREADS_SHOWN_MAX = 8
 const TIDS_SHOWN_MAX = 8
 
 /** @returns Sections: frames from the innermost, as gdb numbers them. */
-export function stackSections({ threads, modules, threadsOmitted }: ManifestStacks): Field[][] {
+export function stackSections(
+  { threads, modules, threadsOmitted }: ManifestStacks,
+  demangle: Demangle,
+): Field[][] {
   const sections = threads
     .slice(0, THREADS_SHOWN_MAX)
     .map(({ tids, frames, end }, index): Field[] => [
       [index === 0 ? 'crashed' : tids.length > 1 ? 'threads' : 'thread', renderTids(tids)],
-      ...frames.map((frame, number): Field => [`#${number}`, renderFrame(frame, modules)]),
+      ...frames.map((frame, number): Field => [`#${number}`, renderFrame(frame, modules, demangle)]),
       ['', end === 'outermost' ? undefined : `(the walk ended here: ${end})`],
     ])
   const hidden = threads.slice(THREADS_SHOWN_MAX).reduce((sum, { tids }) => sum + tids.length, 0)
@@ -31,8 +35,10 @@ function renderTids(tids: readonly number[]): string {
 }
 
 /** `crash_here+0x5 in crasher+0x1234`; the address for code that is of no file. */
-function renderFrame(frame: ManifestFrame, modules: ManifestStacks['modules']): string {
+function renderFrame(frame: ManifestFrame, modules: ManifestStacks['modules'], demangle: Demangle): string {
   const module = frame.module === undefined ? undefined : modules[frame.module]
   const place = module === undefined ? `0x${frame.pc}` : `${basename(module.path)}+0x${frame.offset}`
-  return frame.function === undefined ? place : `${frame.function} in ${place}`
+  if (frame.function === undefined) return place
+  const [, name = frame.function, distance = ''] = /^(.*)(\+0x[0-9a-f]+)$/s.exec(frame.function) ?? []
+  return `${demangle(name)}${distance} in ${place}`
 }

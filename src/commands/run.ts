@@ -118,7 +118,10 @@ export async function runInfo(session: Session, target: string, options: TargetO
     const colors = colorsFor(io.stdout, io.env, options.color)
     if (info.older > 0)
       await note(session, `the newest of the pod's ${info.older + 1} crashes: ${info.crash.id}`)
-    await write(io.stdout, options.json ? renderJson(info.record) : renderInfo(info, colors))
+    await write(
+      io.stdout,
+      options.json ? renderJson(info.record) : renderInfo(info, colors, session.deps.demangle),
+    )
   })
 }
 

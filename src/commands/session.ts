@@ -7,6 +7,7 @@ import type { ExitCode } from '../errors.ts'
 import type { RetryHooks } from '../store/retry.ts'
 import type { Store } from '../store/store.ts'
 import type { FrameDecompressor } from '../zstd/codec.ts'
+import type { Demangle } from './demangle.ts'
 import type { Io } from './terminal.ts'
 
 /** What the commands are given, so that tests can give them something else. */
@@ -16,6 +17,8 @@ export interface CliDeps {
   readonly openStore: (config: Config['store'], hooks: RetryHooks) => Promise<Store>
   /** Called by `get` only: it loads zstd. */
   readonly decompressor: () => FrameDecompressor
+  /** Called by `info` only, where there are stacks: it loads demanglers. */
+  readonly demangle: () => Demangle
   readonly now: () => Date
 }
 

@@ -57,6 +57,7 @@ async function run(t: Test, directory: string, ...argv: string[]) {
     loadConfig,
     openStore: () => Promise.resolve(new MemoryStore()),
     decompressor: () => deflateFrames,
+    demangle: () => name => name,
     now: () => NOW,
   })
   return { exitCode, stdout: io.stdout.text, stderr: io.stderr.text }

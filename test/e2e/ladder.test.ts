@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import type { Manifest } from '../../src/store/manifest.ts'
 import { euStackFrames, gdbFrames, noDebuggers } from '../core/debuggers.ts'
-import { noKernelControl, startCrasher, underPattern } from '../lab/kernel.ts'
+import { noKernelControl, startCrasher, underPattern, watchKernelLog } from '../lab/kernel.ts'
 import { compileFixture, makeNode, noBinary, type TestNode } from '../lab/node.ts'
 import { heap, manyMappings, manyThreads, PROGRAMS } from '../lab/programs.ts'
 
@@ -59,6 +59,19 @@ for (const program of PROGRAMS.filter(({ coreIsHuge }) => !coreIsHuge)) {
     t.match(manifest.signature, new RegExp(`^${program.signal} `))
   })
 }
+
+t.test('info shows the stack of the crash, with functions as people write them', { skip }, async t => {
+  const program = PROGRAMS.find(({ name }) => name === 'cpp-exception')!
+  if (program.whyNot() !== undefined) return t.pass('', { skip: program.whyNot()! })
+  const node = makeNode()
+  t.teardown(() => node.remove())
+  const logged = watchKernelLog()
+  const manifest = await crashOf(node, program.build(node.dir).command)
+  const { stdout } = await node.cli('info', manifest.id)
+  t.match(stdout, /#\d+  fixture::Parser::fail<int>\(.*\)\+0x[0-9a-f]+ in cpp-exception\+0x/)
+  t.match(stdout, /#\d+  main\+0x[0-9a-f]+ in cpp-exception/)
+  t.match(await logged(manifest.id), [/by SIGABRT in _host\/\S+ at libc\.so\.6\+0x[0-9a-f]+: core stored/])
+})
 
 t.test('two thousand threads have their stacks in a mini core', { skip }, async t => {
   const node = makeNode('[[policy.rules]]\ncapture = "mini"')
