@@ -12,7 +12,7 @@ import { openExistingStateDir } from './state-dir.ts'
  * Whether admission will leave a crash a record, as the ledger is now: the rates of this very crash are used up, whatever
  * rules and annotations say. Changes nothing, takes no lock, never throws; false where that cannot be told.
  */
-export function isSpent(
+export function foreseeRecord(
   place: Place,
   signature: string | undefined,
   { budget }: Pick<Config, 'budget'>,

@@ -4,7 +4,7 @@
 import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { isSpent } from '../budget/foresight.ts'
+import { foreseeRecord } from '../budget/foresight.ts'
 import { decidePolicy, needsDetails, type Policy } from '../budget/policy.ts'
 import type { Config } from '../config/table.ts'
 import type { CoreHead } from '../core/head.ts'
@@ -51,7 +51,10 @@ export interface Beginning {
   readonly policy: Policy
   readonly describing: Promise<Resolved>
   readonly store: Store
-  readonly zstd: Zstd
+  /** Loads it at the first call. */
+  readonly zstd: () => Zstd
+  /** It is foreseen that nothing but a record is left: in a storm, which needs no kit of each crash either. */
+  readonly isSpent: boolean
   readonly durations: Record<string, number>
   readonly warnings: readonly string[]
   /** Notes when a step was done. */
@@ -72,10 +75,11 @@ export async function begin(crash: CrashFacts, config: Config, deps: HandleDeps)
   const head = await input.readHead()
   done('headRead')
   const naming = resolution.identified.finally(() => done('identified'))
-  const named = await Promise.race([naming, sleep(NAMES_MS_MAX, undefined, { ref: false })])
-  const zstd = deps.zstd(config.capture.zstd)
+  const named = await Promise.race([resolution.namedByFiles, sleep(FILES_MS_MAX, undefined, { ref: false })])
+  let loaded: Zstd | undefined
+  const zstd = () => (loaded ??= deps.zstd(config.capture.zstd))
   const held = await readHeld({ crash, config, reading, head, zstd, named, node, done })
-  const asking = held.isRecord ? naming.then(onlyNames) : resolution.describe()
+  const asking = held.isSpent ? naming.then(onlyNames) : resolution.describe()
   const describing = asking.finally(() => done('described'))
 
   // Meanwhile runtimes answer.
@@ -98,16 +102,16 @@ export async function begin(crash: CrashFacts, config: Config, deps: HandleDeps)
   }
 }
 
-/** Files name a crash in a few milliseconds. What takes longer must not keep the mini core waiting. */
-const NAMES_MS_MAX = 20
+/**
+ * Files name a crash in a few milliseconds; in a storm, which takes all processors, in hundreds, and it is then that the
+ * names are needed to foresee what will be kept. A disk that hangs must not keep the mini core waiting.
+ */
+const FILES_MS_MAX = 2000
 
 /** In a storm: the names are all that is wanted. */
 const onlyNames = (workload: Workload): Resolved => ({ workload, labels: undefined, annotations: undefined })
 
-interface Held extends Pick<Beginning, 'examination' | 'mini' | 'signature' | 'warnings'> {
-  /** It is foreseen that nothing but a record is left. */
-  readonly isRecord: boolean
-}
+type Held = Pick<Beginning, 'examination' | 'mini' | 'signature' | 'isSpent' | 'warnings'>
 
 interface HeldOptions extends Pick<
   Beginning,
@@ -133,14 +137,13 @@ async function readHeld(options: HeldOptions): Promise<Held> {
   const examination = core && (await attempt('stacks', () => examine(crash, reading, core)))
   const signature = examination && signatureIn(crash, examination)
   done('unwound')
-  // In a storm: over all its rates. It needs neither a mini core nor what sockets say.
-  const isRecord = named !== undefined && isSpent(placeOf(named, node), signature, config)
+  const isSpent = named !== undefined && foreseeRecord(placeOf(named, node), signature, config)
   const mini =
-    core && examination && !isRecord
+    core && examination && !isSpent
       ? await attempt('mini core', () => miniOf(options, core, examination))
       : undefined
   done('miniRead')
-  return { examination, mini, signature, isRecord, warnings }
+  return { examination, mini, signature, isSpent, warnings }
 }
 
 /** @returns undefined where no frame is known: crashes that have nothing else in common would share it. */
@@ -154,7 +157,7 @@ function miniOf(
   head: CoreHead,
   examination: Examination,
 ): Promise<KitWithMini> {
-  const compressor = () => zstd.compressor(config.capture.zstdLevel, 'one')
+  const compressor = () => zstd().compressor(config.capture.zstdLevel, 'one')
   return readMini({ crash, head, examination, limits: config.mini, compressor })
 }
 

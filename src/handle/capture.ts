@@ -3,7 +3,7 @@
 import { admit, type Admission } from '../budget/admission.ts'
 import type { Config } from '../config/table.ts'
 import { planCore } from '../core/plan.ts'
-import type { CrashFacts, Outcome, RefusalReason } from '../crash.ts'
+import type { CrashFacts, Outcome, RefusalReason, Workload } from '../crash.ts'
 import { CoreliftError, EXIT, type ExitCode } from '../errors.ts'
 import { LOG_LEVEL } from '../kernel/kmsg.ts'
 import type { Os } from '../os/os.ts'
@@ -12,7 +12,7 @@ import { encodeManifest, type ManifestCore, type ManifestMini } from '../store/m
 import type { ObjectStore } from '../store/multipart.ts'
 import type { Store } from '../store/store.ts'
 import { begin, type Beginning, type HandleDeps } from './begin.ts'
-import { finishKit, Kit } from './kit.ts'
+import { finishKit, Kit, type KitOutcome } from './kit.ts'
 import { readSmallerMini } from './mini.ts'
 import { commOf, type CrashRecord, describeCrash, describePlace, manifestOf } from './record.ts'
 import { log, report } from './report.ts'
@@ -46,20 +46,17 @@ function release({ input, examination }: Beginning): void {
 }
 
 async function keep(beginning: Beginning, deps: HandleDeps): Promise<ExitCode> {
-  const { id, config, reading, place, describing, store, done } = beginning
+  const { id, place, describing, store, done } = beginning
   const admission = await admitCore(beginning, deps.os)
-  const { kit, mini } = await kitWithin(beginning, admission)
+  const packed = beginning.isSpent ? undefined : await kitWithin(beginning, admission)
   const source = sourceOf(beginning, admission)
   if (source === undefined) release(beginning)
   done('admitted')
 
   const prefix = crashPrefix({ namespace: place.namespace, pod: place.pod, id })
-  deps.os.dropUnused()
+  if (source) deps.os.dropUnused()
   const workload = describing.then(resolved => resolved.workload)
-  const target = { store, key: kitKey(prefix) }
-  const storing = finishKit(kit, reading, workload, config.capture.logLines, target).finally(() =>
-    done('kitStored'),
-  )
+  const storing = storeKit(beginning, packed?.kit, workload, kitKey(prefix))
   const streamed = await storeSource(
     beginning,
     admission,
@@ -70,7 +67,7 @@ async function keep(beginning: Beginning, deps: HandleDeps): Promise<ExitCode> {
   const stored = await storing
   done('stored')
 
-  const keptMini = stored.kit !== null && mini !== undefined ? mini : null
+  const keptMini = stored.kit === null ? null : (packed?.mini ?? null)
   const record: CrashRecord = {
     ...beginning,
     workload: await workload,
@@ -86,6 +83,18 @@ async function keep(beginning: Beginning, deps: HandleDeps): Promise<ExitCode> {
   const unindexed = await commit(record, store, prefix)
   store.close()
   return report(deps.os, record, unindexed)
+}
+
+async function storeKit(
+  { reading, config, store, done }: Beginning,
+  kit: Kit | undefined,
+  workload: Promise<Workload>,
+  key: string,
+): Promise<KitOutcome> {
+  if (kit === undefined) return { kit: null, warnings: [] }
+  const outcome = await finishKit(kit, reading, workload, config.capture.logLines, { store, key })
+  done('kitStored')
+  return outcome
 }
 
 /** Why a crash has less than its full core. */
@@ -107,7 +116,7 @@ async function kitWithin(
   { crash, config, zstd, head: { scan }, examination, mini }: Beginning,
   admission: Admission,
 ): Promise<{ kit: Kit; mini?: ManifestMini }> {
-  const compressor = () => zstd.compressor(config.capture.zstdLevel, 'one')
+  const compressor = () => zstd().compressor(config.capture.zstdLevel, 'one')
   const nothing = () => ({ kit: new Kit(crash, compressor()) })
   if (mini === undefined || admission.rung === 'record') return nothing()
   const { miniBytesMax } = admission
@@ -140,7 +149,7 @@ async function storeSource(
   let bytesKept = 0
   try {
     if (source === undefined || head.scan.state !== 'core') return { core: null, reduction }
-    const compressor = zstd.compressor(config.capture.zstdLevel, 'many')
+    const compressor = zstd().compressor(config.capture.zstdLevel, 'many')
     const onRead = () => {
       release(beginning)
       done('bodyRead')

@@ -66,6 +66,12 @@ export function countedChunks(plan: CorePlan, memory: Memory): CountedChunks {
   return counted
 }
 
+/** What became of a kit. */
+export interface KitOutcome {
+  readonly kit: ManifestKit | null
+  readonly warnings: readonly string[]
+}
+
 /**
  * Adds what is known of the process and stores the kit.
  * @param log - Tells where the container's log is.
@@ -77,7 +83,7 @@ export async function finishKit(
   workload: Promise<Workload>,
   linesMax: number,
   target: { readonly store: Store; readonly key: string },
-): Promise<{ kit: ManifestKit | null; warnings: readonly string[] }> {
+): Promise<KitOutcome> {
   const log = await readLog(await workload, linesMax)
   try {
     if (reading.state === 'read') await kit.addFacts(reading.process, log.bytes)

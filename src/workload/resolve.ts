@@ -57,6 +57,8 @@ export interface Resolved {
 export interface Resolution {
   /** The names that the crash is stored under: they stay as they are. */
   readonly identified: Promise<Workload>
+  /** The same, as soon as files have been asked; undefined where these do not know the container. */
+  readonly namedByFiles: Promise<Workload | undefined>
   /** Asks sockets for what they add to the names. */
   describe(): Promise<Resolved>
 }
@@ -70,8 +72,10 @@ export function resolveWorkload(
   const { cgroup, uid } = subject
   const { sources, readCgroup } = deps
   const inquiry = { cgroup, config, sources, readCgroup, user: () => deps.userName(uid) }
-  const found = findNames(inquiry)
+  const read = readNames(inquiry)
+  const found = read.then(findings => askNames(findings, inquiry))
   return {
+    namedByFiles: read.then(findings => (findings.unnamed ? undefined : workloadOf(findings, inquiry))),
     identified: found.then(findings => workloadOf(findings, inquiry)),
     describe: async () => describe(await found, inquiry),
   }
@@ -90,9 +94,12 @@ interface Findings {
   readonly askForMore?: () => Promise<readonly Asked[]>
   /** The process is not in the container whose name its cgroup has. */
   readonly isForged?: boolean
+  /** No file knows it: sockets may. */
+  readonly unnamed?: { readonly container: ContainerRef; readonly expected: Expected }
 }
 
-async function findNames(inquiry: ProcessInquiry): Promise<Findings> {
+/** From the cgroup and files. */
+async function readNames(inquiry: ProcessInquiry): Promise<Findings> {
   const start = performance.now()
   const owner = parseCgroup(inquiry.cgroup)
   const reports = [cgroupReport(owner, start)]
@@ -109,11 +116,20 @@ async function findNames(inquiry: ProcessInquiry): Promise<Findings> {
   if (facts !== undefined)
     return { owner, known: facts, reports, askForMore: () => askForMore(container, facts, inquiry) }
   // A process that only may be in a container is one of the host where no file says otherwise.
-  if (owner.kind !== 'container') return { owner, reports }
+  return owner.kind === 'container'
+    ? { owner, reports, unnamed: { container, expected } }
+    : { owner, reports }
+}
+
+/** From sockets, where files have none. */
+async function askNames(findings: Findings, inquiry: Inquiry): Promise<Findings> {
+  const { owner, unnamed } = findings
+  if (unnamed === undefined) return findings
+  const { container, expected } = unnamed
   const asked = await askSockets({ ...container, wantsFirstPid: true }, expected, inquiry)
   const isForged = asked.some(answer => answer.isForged)
   const known = isForged ? undefined : asked.find(({ facts }) => facts)?.facts
-  return { owner, known, reports: [...reports, ...asked.map(({ report }) => report)], isForged }
+  return { owner, known, reports: [...findings.reports, ...asked.map(({ report }) => report)], isForged }
 }
 
 /** What files do not tell: labels, and with them all the rest. Nobody's socket has those of containerd's plain ones. */

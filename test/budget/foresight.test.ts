@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { admit } from '../../src/budget/admission.ts'
-import { isSpent } from '../../src/budget/foresight.ts'
+import { foreseeRecord } from '../../src/budget/foresight.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import type { Place } from '../../src/crash.ts'
 import { GIB } from '../../src/units.ts'
@@ -20,7 +20,7 @@ t.test('what admission will make a record is foreseen, and nothing else', { skip
   const os = fakeLock()
   const now = Date.now()
   const foresee = (place = PLACE, signature: string | undefined = SIGNATURE, later = 0) =>
-    isSpent(place, signature, config, now + later)
+    foreseeRecord(place, signature, config, now + later)
   const crash = async () => {
     const admission = await admit({
       bytesExpected: GIB,
@@ -46,9 +46,9 @@ t.test('what admission will make a record is foreseen, and nothing else', { skip
   t.equal(foresee({ ...PLACE, pod: 'cart-2' }), true, 'replicas crash alike')
   t.equal(foresee({ ...PLACE, namespace: 'other' }), false)
   t.equal(foresee(PLACE, 'SIGSEGV cart+0x2'), false)
-  t.equal(isSpent(PLACE, undefined, config, now), false)
+  t.equal(foreseeRecord(PLACE, undefined, config, now), false)
   t.equal(foresee(PLACE, SIGNATURE, 3_600_000), false, 'an hour later there is one again')
   writeFileSync(join(budget.stateDir, 'ledger.json'), 'rubbish')
   t.equal(foresee(), false, 'of a corrupt ledger nothing is believed')
-  t.equal(isSpent(PLACE, SIGNATURE, { budget: { ...budget, stateDir: '/nonexistent/x' } }), false)
+  t.equal(foreseeRecord(PLACE, SIGNATURE, { budget: { ...budget, stateDir: '/nonexistent/x' } }), false)
 })
