@@ -8,7 +8,8 @@ import type { MemoryRange } from './mappings.ts'
 import { checkPidfd } from './pidfd.ts'
 
 export class ProcessMemory implements Memory {
-  readonly #fd: number
+  /** -1 once it is closed. */
+  #fd: number
   readonly #forbidden: readonly MemoryRange[]
 
   private constructor(fd: number, forbidden: readonly MemoryRange[]) {
@@ -36,6 +37,7 @@ export class ProcessMemory implements Memory {
   }
 
   read(address: number, into: Uint8Array): number {
+    if (this.#fd < 0) return 0
     const bytes = Math.min(into.length, this.#readable(address))
     let filled = 0
     try {
@@ -51,8 +53,10 @@ export class ProcessMemory implements Memory {
     return filled
   }
 
+  /** Again does nothing: its number may be another file's by then. Nothing can be read afterwards. */
   close(): void {
-    closeSync(this.#fd)
+    if (this.#fd >= 0) closeSync(this.#fd)
+    this.#fd = -1
   }
 
   /** @returns Bytes from an address on before a forbidden range. */

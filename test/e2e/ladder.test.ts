@@ -1,5 +1,6 @@
 // The ladder through the real kernel: programs of several kinds leave a full and a mini core at once, with the same stacks
 // in both; what is over a budget is less, and is kept.
+import { execFileSync } from 'node:child_process'
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -146,6 +147,20 @@ t.test('a handler that is killed while it streams leaves the mini core to be fet
   const got = await node.cli('get', 'node-1', '-n', '_host', '-o', core)
   t.match(got, { code: 0, stderr: /the mini core.*unfinished/ })
   const [pcs] = gdbFrames(crasher, core, FRAMES_MAX).values()
+  t.ok(pcs!.length >= 4 && !pcs!.includes('error'), 'crash_here, middle, outer, main')
+})
+
+t.test('a store that fails in mid-core leaves the mini core, and says why', { skip }, async t => {
+  const node = makeNode()
+  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=8m', 'tmpfs', node.storeDir])
+  t.teardown(() => {
+    execFileSync('umount', [node.storeDir])
+    node.remove()
+  })
+  const crasher = compileFixture('crasher', node.dir)
+  const manifest = await crashOf(node, [crasher, '--mib', '64'])
+  t.match(manifest, { outcome: 'mini', reason: 'store', reasonText: /E_STORE_FULL/, core: null })
+  const [pcs] = gdbFrames(crasher, await fetch(node, manifest), FRAMES_MAX).values()
   t.ok(pcs!.length >= 4 && !pcs!.includes('error'), 'crash_here, middle, outer, main')
 })
 

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { closeSync, openSync, readFileSync, readSync } from 'node:fs'
 import * as fc from 'fast-check'
 import t from 'tap'
 import { fileMappings, localDevices } from '../../src/kernel/mappings.ts'
@@ -53,6 +53,11 @@ t.test('memory is read at its addresses, up to what cannot or must not be read',
   t.equal(Buffer.from(header).toString('latin1'), '\x7fELF')
   t.equal(memory.read(16, header), 0)
   memory.close()
+  const other = openSync(process.execPath, 'r')
+  memory.close()
+  t.equal(memory.read(start, header), 0, 'closed is closed')
+  t.equal(readSync(other, header, 0, 4, 0), 4, 'and not what has its number now')
+  closeSync(other)
 
   const guarded = ProcessMemory.open({ pid: process.pid, pidfd: undefined }, [{ start: start + 2, end }])!
   t.equal(guarded.read(start, header), 2, 'not beyond the beginning of what is forbidden')
