@@ -15,8 +15,11 @@ import { hostMountinfo, type ProcessReading } from '../kernel/procfs.ts'
 /** As systemd-coredump's: nobody reads more. */
 const THREADS_MAX = 64
 const FRAMES_MAX = 64
-/** For all stacks: a hundred threads take a third of it. */
-const UNWIND_MS_MAX = 150
+/**
+ * For all stacks: a hundred threads take a third of it. Of the processor's time, not the clock's: in a storm, which takes
+ * all processors, a stack that is cut would be another signature.
+ */
+const UNWIND_CPU_MS_MAX = 150
 /** Of files whose symbols are wanted; a descriptor each. */
 const FILES_MAX = 64
 
@@ -67,14 +70,18 @@ const rangeOf = ({ start, end }: MappedFile): MemoryRange => ({ start: Number(st
 
 function unwindThreads(head: CoreHead, memory: ProcessMemory, modules: readonly Module[]): StackTrace[] {
   const unwinder = new Unwinder({ memory, modules })
-  const now = (): number => performance.now()
-  const limits = { framesMax: FRAMES_MAX, deadlineMs: now() + UNWIND_MS_MAX, now }
+  const limits = { framesMax: FRAMES_MAX, deadlineMs: cpuMs() + UNWIND_CPU_MS_MAX, now: cpuMs }
   const stacks: StackTrace[] = []
   for (const thread of threadsIn(head.notes())) {
     stacks.push(unwinder.unwind(thread, limits))
-    if (stacks.length === THREADS_MAX || now() > limits.deadlineMs) break
+    if (stacks.length === THREADS_MAX || cpuMs() > limits.deadlineMs) break
   }
   return stacks
+}
+
+function cpuMs(): number {
+  const { user, system } = process.cpuUsage()
+  return (user + system) / 1000
 }
 
 /** Frames of the thread that crashed come first, so that theirs are opened whatever the others have. */
