@@ -74,17 +74,18 @@ export async function begin(crash: CrashFacts, config: Config, deps: HandleDeps)
   const input = new CoreInput(deps.os)
   const head = await input.readHead()
   done('headRead')
-  const naming = resolution.identified.finally(() => done('identified'))
   const named = await Promise.race([resolution.namedByFiles, sleep(FILES_MS_MAX, undefined, { ref: false })])
+  if (named) done('identified')
   let loaded: Zstd | undefined
   const zstd = () => (loaded ??= deps.zstd(config.capture.zstd))
   const held = await readHeld({ crash, config, reading, head, zstd, named, node, done })
-  const asking = held.isSpent ? naming.then(onlyNames) : resolution.describe()
+  const asking = held.isSpent ? resolution.identified.then(onlyNames) : resolution.describe()
   const describing = asking.finally(() => done('described'))
 
   // Meanwhile runtimes answer.
   const store = await deps.openStore(config.store)
-  const workload = await naming
+  const workload = named ?? (await resolution.identified)
+  if (!named) done('identified')
   const place = placeOf(workload, node)
   const details = needsDetails(config, workload.kind) ? await describing : undefined
   const { signal } = crash
