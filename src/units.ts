@@ -59,6 +59,24 @@ export interface Rate {
   readonly seconds: number
 }
 
+const DURATION_SECONDS = { s: 1, m: 60, h: 3600, d: 86_400 } as const
+
+/** What `parseDuration` takes, for messages. */
+export const DURATION_WORDS = 'a whole number with a unit such as "7d" (s, m, h, d)'
+
+/** Reads `7d`, `12h`, `90s`. @returns Seconds, or undefined when it is no duration. */
+export function parseDuration(text: string): number | undefined {
+  const match = /^(\d{1,8}) ?([smhd])$/.exec(text)
+  if (!match) return undefined
+  return Number(match[1]) * DURATION_SECONDS[match[2] as keyof typeof DURATION_SECONDS]
+}
+
+/** Writes seconds so that `parseDuration` gives them back: in the largest unit that divides them. */
+export function formatDuration(seconds: number): string {
+  const unit = (['d', 'h', 'm'] as const).find(unit => seconds > 0 && seconds % DURATION_SECONDS[unit] === 0)
+  return unit === undefined ? `${seconds}s` : `${seconds / DURATION_SECONDS[unit]}${unit}`
+}
+
 const PERIOD_SECONDS = { minute: 60, hour: 3600, day: 86_400 } as const
 
 /** What `parseRate` takes, for messages. */

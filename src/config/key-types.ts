@@ -38,6 +38,12 @@ export interface SizeKey extends KeyBase<number> {
   readonly min: number
   readonly max: number
 }
+/** Seconds, from a text such as "7d". */
+export interface DurationKey extends KeyBase<number> {
+  readonly type: 'duration'
+  readonly min: number
+  readonly max: number
+}
 export interface ListKey extends KeyBase<readonly string[]> {
   readonly type: 'list'
   readonly form: Form
@@ -56,7 +62,8 @@ export interface RulesKey extends KeyBase<readonly []> {
   /** For the example file. */
   readonly example: readonly Rule[]
 }
-export type ConfigKey = TextKey | ChoiceKey | BooleanKey | IntegerKey | SizeKey | ListKey | RateKey | RulesKey
+export type ConfigKey =
+  TextKey | ChoiceKey | BooleanKey | IntegerKey | SizeKey | DurationKey | ListKey | RateKey | RulesKey
 
 /** A key of a rule. It has no default: what a rule does not say is not asked for, or left as it is. */
 export type RuleKey = { readonly text: string } & (

@@ -171,6 +171,66 @@ export const CONFIG_TABLE = {
       text: 'Root-only directory on a tmpfs that holds the slots, and the ledger of what was let through and refused since boot.',
     },
   },
+  hold: {
+    seconds_max: {
+      type: 'integer',
+      default: 60,
+      min: 1,
+      max: 3600,
+      text: 'Longest time that a crashed process is held, whatever the store does. Then what was read of its core is stored as an incomplete one; the mini core is whole. With a spool it is only reached by a core that takes so long to read.',
+    },
+  },
+  spool: {
+    dir: {
+      type: 'text',
+      default: undefined,
+      example: '/mnt/scratch/corelift',
+      form: absolutePath,
+      text: 'Root-only directory for what the store did not take in time, on a disk that is not the root file system, or on a tmpfs of bounded size; it is made when its parent is there. Unset: there is no spool, and a store that stays away costs cores.',
+    },
+    bytes_max: {
+      type: 'size',
+      default: 20 * GIB,
+      min: 0,
+      max: 1024 * TIB,
+      text: 'Most that the spool may hold, compressed. When it is full, the oldest cores of the workload that has most in it go first, then kits, and records last.',
+    },
+    free_bytes_min: {
+      type: 'size',
+      default: GIB,
+      min: 0,
+      max: 1024 * TIB,
+      text: "What the spool leaves free on its disk for the disk's other users.",
+    },
+    age_max: {
+      type: 'duration',
+      default: 7 * 86_400,
+      min: 60,
+      max: 3650 * 86_400,
+      text: 'What could not be sent for so long is dropped.',
+    },
+    allow_root_filesystem: {
+      type: 'boolean',
+      default: false,
+      text: 'Allow a spool on the root file system. A store that stays away can then fill the disk that the node lives on, up to bytes_max.',
+    },
+  },
+  sweep: {
+    jitter_seconds: {
+      type: 'integer',
+      default: 20,
+      min: 0,
+      max: 3600,
+      text: 'A sweep that has something to send waits for a random part of this first, so that the nodes of a fleet do not come to the store at once.',
+    },
+    grace_seconds: {
+      type: 'integer',
+      default: 60,
+      min: 0,
+      max: 86_400,
+      text: 'How long after its last sign of life what a killed handler left behind is cleared up.',
+    },
+  },
   mini: {
     bytes_max: {
       type: 'size',

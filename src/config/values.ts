@@ -1,7 +1,17 @@
 // What each type of key takes: as a check, in words, and written as TOML.
 
 import { signalName, signalNumber } from '../signals.ts'
-import { formatRate, formatSize, parseRate, parseSize, RATE_WORDS, SIZE_WORDS } from '../units.ts'
+import {
+  DURATION_WORDS,
+  formatDuration,
+  formatRate,
+  formatSize,
+  parseDuration,
+  parseRate,
+  parseSize,
+  RATE_WORDS,
+  SIZE_WORDS,
+} from '../units.ts'
 import type { Rate } from '../units.ts'
 import type { ConfigKey, GlobsByName, Rule, RuleKey, RulesKey, RuleValue } from './key-types.ts'
 import { fieldName, isTable, quoteKey, quoteText } from './text.ts'
@@ -32,6 +42,8 @@ export function acceptValue(key: ValueKey | RuleKey, raw: unknown): ConfigValue 
       return acceptInteger(key, raw)
     case 'size':
       return acceptInteger(key, typeof raw === 'string' ? parseSize(raw) : raw)
+    case 'duration':
+      return typeof raw === 'string' ? acceptInteger(key, parseDuration(raw)) : undefined
     case 'list':
       return acceptEvery(raw, item => acceptText(key.form.pattern, item))
     case 'globs':
@@ -96,6 +108,8 @@ export function allowedWords(key: ConfigKey | RuleKey): string {
       return `a whole number from ${key.min} to ${key.max}`
     case 'size':
       return `${SIZE_WORDS}, up to ${formatSize(key.max)}`
+    case 'duration':
+      return `${DURATION_WORDS}, from ${formatDuration(key.min)} to ${formatDuration(key.max)}`
     case 'list':
       return `a list of ${key.form.words}`
     case 'rules':
@@ -119,6 +133,8 @@ export function tomlValue(
   switch (key.type) {
     case 'size':
       return JSON.stringify(formatSize(value as number))
+    case 'duration':
+      return JSON.stringify(formatDuration(value as number))
     case 'rate':
       return JSON.stringify(formatRate(value as Rate))
     case 'list':
