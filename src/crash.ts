@@ -123,4 +123,9 @@ export type RefusalReason =
   | 'elf-32bit' // a core of a 32-bit process
   | 'elf-big-endian'
   | 'store' // the store did not take the core
+  | 'deadline' // it was read for hold.seconds_max, and what came by then was kept
+  | 'spool' // the spool lost it or had to make room, or it became too old there
+  | 'killed' // the handler was, before it was done
+  | 'pipe-limit' // the kernel started no handler: over core_pipe_limit
+  | 'pipe-failed' // the kernel could not start the handler
   | 'failed' // the handler did: a bug

@@ -24,6 +24,8 @@ export const EXIT = {
   incomplete: 11,
   /** `handle`: a trimmed or a mini core was stored. */
   reduced: 12,
+  /** `handle`: not all of the crash is in the store yet; `sweep` sends the rest. */
+  spooled: 13,
 } as const
 
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT]
@@ -38,12 +40,14 @@ export const ERROR_CODES = {
   E_CORE_ABSENT: { exit: EXIT.notFound, meaning: 'the crash is on record, but its core was not kept' },
   E_CORE_CORRUPT: { exit: EXIT.corrupt, meaning: 'the core read back is not the one that was written' },
   E_MANIFEST: { exit: EXIT.corrupt, meaning: 'a manifest that cannot be read' },
+  E_SPOOL: { exit: EXIT.config, meaning: 'the spool cannot be used' },
   E_OUTPUT: { exit: EXIT.output, meaning: 'the output file exists, or cannot be written' },
   E_STORE_ABSENT: { exit: EXIT.store, meaning: 'the bucket or directory does not exist' },
   E_STORE_CREDENTIALS: { exit: EXIT.store, meaning: 'no credentials, or the store does not know them' },
   E_STORE_DENIED: { exit: EXIT.store, meaning: 'the store refuses the request' },
   E_STORE_FULL: { exit: EXIT.store, meaning: 'no space, no inodes or no quota left in the store' },
   E_STORE_NO_OBJECT: { exit: EXIT.notFound, meaning: 'no object has this key' },
+  E_STORE_NO_UPLOAD: { exit: EXIT.store, meaning: 'the upload was completed, aborted or never begun' },
   E_STORE_PROTOCOL: { exit: EXIT.store, meaning: 'the answer is not what an S3 server says' },
   E_STORE_ROOT_FILESYSTEM: { exit: EXIT.config, meaning: 'the store would be on the root file system' },
   E_STORE_THROTTLED: { exit: EXIT.store, meaning: 'the store asks for fewer requests' },

@@ -6,8 +6,9 @@ const SIGNAL_NAMES: readonly string[] = (
   'URG XCPU XFSZ VTALRM PROF WINCH IO PWR SYS'
 ).split(' ')
 
-/** @returns `SIGSEGV` for 11; `signal 77` for a number without a name (real-time signals). */
+/** @returns `SIGSEGV` for 11; `signal 77` for a number without a name (real-time signals); 0 is of a crash whose signal nobody knows. */
 export function signalName(signal: number): string {
+  if (signal === 0) return 'unknown'
   const name = SIGNAL_NAMES[signal - 1]
   return name === undefined ? `signal ${signal}` : `SIG${name}`
 }

@@ -91,6 +91,7 @@ export interface Expected {
 
 /**
  * Reads an object in the seekable format, uncompressed, in order.
+ * @param onStored - Called with all of the object as it is stored, in order.
  * @returns Its frames, each with its own checksum verified; an end only when the whole object has the manifest's.
  * @throws CoreliftError `E_CORE_CORRUPT`, `E_CORE_ABSENT`, `E_STORE_…`
  */
@@ -99,8 +100,9 @@ export async function* readObject(
   key: string,
   expected: Expected,
   decompressor: FrameDecompressor,
+  onStored: (stored: Uint8Array) => void = () => undefined,
 ): AsyncGenerator<Uint8Array> {
-  const storedBytes = await store.size(key)
+  const storedBytes = (await store.stat(key))?.bytes
   if (storedBytes === undefined) {
     throw new CoreliftError('E_CORE_ABSENT', `${key} is no longer in ${store.url}`, {
       hint: 'a lifecycle rule or somebody deleted it; its manifest is still there: corelift info',
@@ -115,6 +117,7 @@ export async function* readObject(
   }))
   for await (const { run, stored } of runs) {
     hash.update(stored)
+    onStored(stored)
     let at = 0
     for (const frame of run.frames) {
       const bytes = decompress(
@@ -127,6 +130,7 @@ export async function* readObject(
       yield bytes
     }
   }
+  onStored(table.stored)
   const sha256 = hash.update(table.stored).digest('hex')
   if (expected.sha256Stored === undefined || sha256 === expected.sha256Stored) return
   throw corrupt(key, `its sha256 is ${sha256}, its manifest says ${expected.sha256Stored}`)

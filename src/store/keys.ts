@@ -161,6 +161,18 @@ export function crashPrefix(crash: { namespace: string; pod: string; id: string 
   return `${podPrefix(crash.namespace, crash.pod)}${crash.id}/`
 }
 
+/** Where the objects of a crash go. */
+export interface CrashKeys {
+  readonly kit: string
+  readonly core: string
+  readonly manifest: string
+}
+
+/** @param prefix - A crash's, from `crashPrefix` or a listing. */
+export function crashKeys(prefix: string): CrashKeys {
+  return { kit: kitKey(prefix), core: coreKey(prefix), manifest: manifestKey(prefix) }
+}
+
 /** @param prefix - A crash's, from `crashPrefix` or a listing. */
 export function manifestKey(prefix: string): string {
   return prefix + MANIFEST_OBJECT

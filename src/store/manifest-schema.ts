@@ -24,6 +24,11 @@ const REASONS: Record<RefusalReason, true> = {
   'elf-32bit': true,
   'elf-big-endian': true,
   store: true,
+  deadline: true,
+  spool: true,
+  killed: true,
+  'pipe-limit': true,
+  'pipe-failed': true,
   failed: true,
 }
 
@@ -209,6 +214,8 @@ const manifest: v.GenericSchema<unknown, Manifest> = v.looseObject({
   kit: v.nullable(
     v.looseObject({ key: v.literal('kit.tar.zst'), bytes: count, sha256Stored: v.exactOptional(sha256) }),
   ),
+  delivery: v.exactOptional(v.looseObject({ by: v.literal('sweep'), at: v.string(), why: v.string() })),
+  dropped: v.exactOptional(v.looseObject({ count, first: v.string(), last: v.string() })),
   durations: v.record(v.string(), v.number()),
   warnings: v.array(v.string()),
   handler: v.looseObject({ version: v.string() }),

@@ -153,10 +153,50 @@ export interface Manifest {
   /** Known for refused cores too, unless their head could not be read. */
   readonly size: { readonly bytesExpected: number | null }
   readonly kit: ManifestKit | null
+  /** Where not the handler but a later sweep sent it: when, and what the store had said to the handler. */
+  readonly delivery?: { readonly by: 'sweep'; readonly at: string; readonly why: string }
+  /** Of crashes that the kernel started no handler for: how many this stands for, and when the first and last were. */
+  readonly dropped?: { readonly count: number; readonly first: string; readonly last: string }
   /** Milliseconds from the handler's start until each step was done; docs/format.md names them. */
   readonly durations: Readonly<Record<string, number>>
   readonly warnings: readonly string[]
   readonly handler: { readonly version: string }
+}
+
+/**
+ * The record of a crash of which nothing is known but what is given here.
+ * @param about - Its time; the node, where that is known; why there is so little, in words; `whose` is why nobody is named.
+ */
+export function bareManifest(
+  about: Pick<Manifest, 'id' | 'time' | 'node' | 'reason' | 'reasonText'> & {
+    readonly version: string
+    readonly whose: string
+  },
+): Manifest {
+  const { id, time, node, reason, reasonText, version, whose } = about
+  return {
+    version: MANIFEST_VERSION,
+    id,
+    time,
+    node,
+    crash: {
+      ...{ pid: 0, tid: 0, signal: 0, signalName: 'unknown', coreRlimitBytes: '0', dumpable: 0 },
+      ...{ uid: 0, gid: 0, hostname: '', pidfd: 'absent' },
+    },
+    process: null,
+    processGone: whose,
+    workload: { kind: 'unknown', reason: whose, sources: [] },
+    outcome: 'record',
+    reason,
+    reasonText,
+    core: null,
+    mini: null,
+    size: { bytesExpected: null },
+    kit: null,
+    durations: {},
+    warnings: [],
+    handler: { version },
+  }
 }
 
 /** @returns The manifest as JSON, indented: people read it in the bucket too. */

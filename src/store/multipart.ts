@@ -1,7 +1,7 @@
 // Writes an object of unknown size through a store, in parts, with bounded memory. What fits into the first part is
 // stored by one plain request. Limits of S3: https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
 
-import type { PartReceipt, Store, Upload } from './store.ts'
+import type { ETag, PartReceipt, Store, Upload } from './store.ts'
 
 const MIB = 1024 * 1024
 
@@ -42,6 +42,7 @@ export interface Written {
   readonly bytes: number
   /** Requests that carried it: 1 where no multipart upload was needed. */
   readonly parts: number
+  readonly etag: ETag
 }
 
 /**
@@ -89,13 +90,13 @@ export class MultipartWriter {
     const bytes = this.#offset + this.#filled
     const upload = this.#upload
     if (!upload) {
-      await this.#store.put(this.#key, this.#buffer.subarray(0, this.#filled), this.#contentType)
-      return { bytes, parts: 1 }
+      const body = this.#buffer.subarray(0, this.#filled)
+      return { bytes, parts: 1, etag: await this.#store.put(this.#key, body, this.#contentType) }
     }
     this.#send(upload)
     await this.#settled(0)
-    await upload.complete(this.#receipts.sort((a, b) => a.number - b.number))
-    return { bytes, parts: this.#parts }
+    const etag = await upload.complete(this.#receipts.sort((a, b) => a.number - b.number))
+    return { bytes, parts: this.#parts, etag }
   }
 
   /** Drops the object, once the parts in flight have settled: S3 may keep parts that arrive during an abort. */

@@ -4,6 +4,7 @@ import type { Config } from '../config/table.ts'
 import { CoreliftError } from '../errors.ts'
 import { withRetry } from './retry.ts'
 import type { RetryHooks } from './retry.ts'
+import type { S3StoreOptions } from './s3-client.ts'
 import type { Store } from './store.ts'
 
 /**
@@ -14,18 +15,19 @@ export async function openStore(config: Config['store'], hooks: RetryHooks = {})
   return withRetry(await openAdapter(config), { seconds: config.retrySeconds, ...hooks })
 }
 
+/** @param path - What follows the bucket in `store.url`. */
+export function s3Options(config: Config['store'], bucket: string, path: string): S3StoreOptions {
+  const prefix = path.replace(/^\/+|\/+$/g, '')
+  return { ...config, bucket, prefix, region: config.region ?? process.env['AWS_REGION'] ?? 'us-east-1' }
+}
+
 async function openAdapter(config: Config['store']): Promise<Store> {
   const { url } = config
   const [, scheme, bucket = '', path = ''] = /^(s3|file):\/\/([^/]*)(.*)$/s.exec(url ?? '') ?? []
   if (scheme === 's3') {
     // The SDK takes longest to load of everything; a file store does without.
     const { openS3Store } = await import('./s3.ts')
-    return openS3Store({
-      ...config,
-      bucket,
-      prefix: path.replace(/^\/+|\/+$/g, ''),
-      region: config.region ?? process.env['AWS_REGION'] ?? 'us-east-1',
-    })
+    return openS3Store(s3Options(config, bucket, path))
   }
   if (scheme === 'file' && bucket === '' && path !== '') {
     const { openFileStore } = await import('./file.ts')

@@ -2,7 +2,7 @@
 // thirteen, less than a restart of a store takes.
 
 import { CoreliftError } from '../errors.ts'
-import type { ListOptions, ListPage, Store, Upload } from './store.ts'
+import type { ListOptions, ListPage, Store, UnfinishedUpload, Upload } from './store.ts'
 
 /** What the entries may hang into every retry. */
 export interface RetryHooks {
@@ -40,16 +40,20 @@ export function withRetry(store: Store, options: RetryOptions): Store {
     put: (key, body, contentType) => attempt(() => store.put(key, body, contentType)),
     get: key => attempt(() => store.get(key)),
     getRange: (key, offset, length) => attempt(() => store.getRange(key, offset, length)),
-    size: key => attempt(() => store.size(key)),
+    stat: key => attempt(() => store.stat(key)),
     list: (prefix, listOptions = {}) => listPages(store, attempt, prefix, listOptions),
     startUpload: async (key, contentType) =>
       uploadWithRetry(await attempt(() => store.startUpload(key, contentType)), attempt),
+    resumeUpload: (key, id) => uploadWithRetry(store.resumeUpload(key, id), attempt),
+    listUploads: prefix => listUploads(store, attempt, prefix),
+    remove: key => attempt(() => store.remove(key)),
     close: () => store.close(),
   }
 }
 
 function uploadWithRetry(upload: Upload, attempt: Attempt): Upload {
   return {
+    id: upload.id,
     putPart: (number, offset, body) => attempt(() => upload.putPart(number, offset, body)),
     complete: receipts => attempt(() => upload.complete(receipts)),
     abort: () => attempt(() => upload.abort()),
@@ -88,22 +92,41 @@ function pause(milliseconds: number): Promise<void> {
   return new Promise(resolve => setTimeout(resolve, milliseconds))
 }
 
-/** A generator that threw is finished, so a failed page begins a new listing after what was seen already. */
 async function* listPages(
   store: Store,
   attempt: Attempt,
   prefix: string,
   options: ListOptions,
 ): AsyncGenerator<ListPage> {
-  const begin = (after: string | undefined): AsyncIterator<ListPage> => {
-    const rest = after === undefined ? options : { ...options, after }
-    return store.list(prefix, rest)[Symbol.asyncIterator]()
-  }
   let seen = options.after
-  let pages: AsyncIterator<ListPage> | undefined
+  const begin = () => store.list(prefix, seen === undefined ? options : { ...options, after: seen })
+  for await (const found of retryPages(attempt, begin)) {
+    const page = after(found, seen)
+    seen = [seen ?? '', page.objects.at(-1)?.key ?? '', page.prefixes.at(-1) ?? ''].sort().at(-1)
+    yield page
+  }
+}
+
+/** Its pages cannot be begun behind a key: those before a failed one come again, and are left out. */
+async function* listUploads(
+  store: Store,
+  attempt: Attempt,
+  prefix: string,
+): AsyncGenerator<readonly UnfinishedUpload[]> {
+  const seen = new Set<string>()
+  for await (const found of retryPages(attempt, () => store.listUploads(prefix))) {
+    const page = found.filter(({ id }) => !seen.has(id))
+    for (const { id } of page) seen.add(id)
+    yield page
+  }
+}
+
+/** @param begin - Begins a listing; again after a page that failed, since a generator that threw is finished. */
+async function* retryPages<Page>(attempt: Attempt, begin: () => AsyncIterable<Page>): AsyncGenerator<Page> {
+  let pages: AsyncIterator<Page> | undefined
   for (;;) {
     const next = await attempt(async () => {
-      pages ??= begin(seen)
+      pages ??= begin()[Symbol.asyncIterator]()
       try {
         return await pages.next()
       } catch (error) {
@@ -112,9 +135,7 @@ async function* listPages(
       }
     })
     if (next.done) return
-    const page = after(next.value, seen)
-    seen = [seen ?? '', page.objects.at(-1)?.key ?? '', page.prefixes.at(-1) ?? ''].sort().at(-1)
-    yield page
+    yield next.value
   }
 }
 

@@ -16,6 +16,8 @@ interface Translation {
 const CREDENTIALS_HINT =
   'check store.credentials_file or, where it is unset, the AWS environment, profile or instance role'
 const REGION_HINT = 'set store.region to the region of the bucket, and store.endpoint to its server'
+export const NO_UPLOAD_HINT =
+  'a lifecycle rule must leave unfinished uploads longer than spool.age_max: corelift bucket show'
 const ENDPOINT_HINT = 'check store.endpoint, and that this machine reaches it'
 const CA_HINT =
   'set store.ca_file to the authority that signs the certificate, and see that store.endpoint names its host'
@@ -111,9 +113,9 @@ const BY_NAME: Record<string, Translation> = {
   NoSuchKey: { code: 'E_STORE_NO_OBJECT', words: 'no such object' },
   NotFound: { code: 'E_STORE_NO_OBJECT', words: 'no such object' },
   NoSuchUpload: {
-    code: 'E_STORE_PROTOCOL',
+    code: 'E_STORE_NO_UPLOAD',
     words: 'the upload is gone',
-    hint: 'does a lifecycle rule abort unfinished uploads within hours? Give them a day',
+    hint: NO_UPLOAD_HINT,
   },
   PermanentRedirect: REGION,
   TemporaryRedirect: REGION,
@@ -152,9 +154,9 @@ export function translateS3Error(error: unknown, operation: string): CoreliftErr
   return new CoreliftError(code, message, { ...(hint && { hint }), retryable, cause: error })
 }
 
-/** @returns Whether the answer was that the upload does not exist (any more). */
-export function isNoSuchUpload(error: unknown): boolean {
-  return readAnswer(error).name === 'NoSuchUpload'
+/** @returns Whether the server failed at the request, and says no more. */
+export function isInternalError(error: unknown): boolean {
+  return readAnswer(error).name === 'InternalError'
 }
 
 /** @returns Whether the range begins at or behind the object's end. */

@@ -2,21 +2,23 @@
 // aws-chunked trailers, which Ceph refuses and others store as part of the object. Retry is retry.ts's.
 
 import {
-  AbortMultipartUploadCommand,
-  CompleteMultipartUploadCommand,
   CreateMultipartUploadCommand,
+  DeleteObjectCommand,
   GetObjectCommand,
   HeadObjectCommand,
+  ListMultipartUploadsCommand,
   ListObjectsV2Command,
   PutObjectCommand,
-  UploadPartCommand,
 } from '@aws-sdk/client-s3'
 import type { GetObjectCommandOutput, S3Client } from '@aws-sdk/client-s3'
 import { CoreliftError } from '../errors.ts'
+import { printable } from '../printable.ts'
 import { createClient, encryptionHeaders } from './s3-client.ts'
 import type { EncryptionHeaders, S3StoreOptions } from './s3-client.ts'
-import { isNoSuchUpload, isRangeBehindEnd, protocolError, translateS3Error } from './s3-errors.ts'
-import type { ListOptions, ListPage, PartReceipt, Store, Upload } from './store.ts'
+import { isRangeBehindEnd, protocolError, translateS3Error } from './s3-errors.ts'
+import { quoted } from './s3-etag.ts'
+import { type Request, S3Upload } from './s3-upload.ts'
+import type { ETag, ListOptions, ListPage, Store, StoredObject, UnfinishedUpload, Upload } from './store.ts'
 
 /**
  * Sends nothing yet.
@@ -25,12 +27,6 @@ import type { ListOptions, ListPage, PartReceipt, Store, Upload } from './store.
 export async function openS3Store(options: S3StoreOptions): Promise<Store> {
   return new S3Store(await createClient(options), options)
 }
-
-/** Runs one request within its deadline and translates its errors. */
-type Request = <T>(
-  operation: string,
-  send: (deadline: { abortSignal: AbortSignal }) => Promise<T>,
-) => Promise<T>
 
 /** The SDK's own requestTimeout ends with the head of the answer: a body could stall for ever. */
 function requestWithin(seconds: number): Request {
@@ -65,11 +61,12 @@ class S3Store implements Store {
     this.#encryption = encryptionHeaders(options)
   }
 
-  put(key: string, body: Uint8Array, contentType?: string): Promise<void> {
+  put(key: string, body: Uint8Array, contentType?: string): Promise<ETag> {
     return this.#request(`PUT ${key}`, async deadline => {
       const command = new PutObjectCommand({ ...this.#newObject(key, contentType), Body: body })
       const { ETag } = await this.#client.send(command, deadline)
-      if (ETag === undefined) throw protocolError(`PUT ${key}`, 'the answer has no ETag')
+      if (ETag !== undefined) return quoted(ETag)
+      throw protocolError(`PUT ${key}`, 'the answer has no ETag')
     })
   }
 
@@ -99,15 +96,19 @@ class S3Store implements Store {
     })
   }
 
-  async size(key: string): Promise<number | undefined> {
+  async stat(key: string): Promise<StoredObject | undefined> {
     try {
       return await this.#request(`HEAD ${key}`, async deadline => {
-        const { ContentLength } = await this.#client.send(new HeadObjectCommand(this.#object(key)), deadline)
-        if (ContentLength !== undefined) return ContentLength
-        throw protocolError(`HEAD ${key}`, 'the answer has no Content-Length')
+        const { ContentLength, ETag } = await this.#client.send(
+          new HeadObjectCommand(this.#object(key)),
+          deadline,
+        )
+        if (ContentLength !== undefined && ETag !== undefined)
+          return { bytes: ContentLength, etag: quoted(ETag) }
+        throw protocolError(`HEAD ${key}`, 'the answer has no Content-Length or no ETag')
       })
     } catch (error) {
-      if (error instanceof CoreliftError && error.code === 'E_STORE_NO_OBJECT') return undefined
+      if (isNoObject(error)) return undefined
       throw error
     }
   }
@@ -144,9 +145,50 @@ class S3Store implements Store {
       const command = new CreateMultipartUploadCommand(this.#newObject(key, contentType))
       const { UploadId } = await this.#client.send(command, deadline)
       if (UploadId === undefined) throw protocolError(`start upload of ${key}`, 'the answer has no upload id')
-      const upload = { ...this.#object(key), UploadId }
-      return new S3Upload(this.#client, this.#request, key, upload, () => this.size(key))
+      return this.resumeUpload(key, UploadId)
     })
+  }
+
+  resumeUpload(key: string, id: string): Upload {
+    const upload = { ...this.#object(key), UploadId: id }
+    return new S3Upload(this.#client, this.#request, key, upload, () => this.stat(key))
+  }
+
+  async *listUploads(prefix: string): AsyncGenerator<readonly UnfinishedUpload[]> {
+    const operation = `LIST uploads of ${prefix}`
+    const query = { Bucket: this.#bucket, Prefix: this.#prefix + prefix }
+    let markers: Markers | undefined = {}
+    while (markers !== undefined) {
+      const page = await this.#request(operation, deadline =>
+        this.#client.send(new ListMultipartUploadsCommand({ ...query, ...markers }), deadline),
+      )
+      const { Bucket, Uploads = [], IsTruncated, NextKeyMarker, NextUploadIdMarker } = page
+      // Some servers answer with a listing of the bucket, and will again.
+      if (Bucket === undefined)
+        throw new CoreliftError(
+          'E_STORE_PROTOCOL',
+          `${printable(operation)}: the server does not list uploads`,
+        )
+      const next = { KeyMarker: NextKeyMarker, UploadIdMarker: NextUploadIdMarker }
+      if (IsTruncated && (NextKeyMarker === undefined || sameMarkers(next, markers)))
+        throw protocolError(operation, 'the listing does not go on')
+      // What has no id cannot be aborted, and what has no date must not be taken for old.
+      yield Uploads.flatMap(({ Key, UploadId: id, Initiated: startedAt }) =>
+        id !== undefined && startedAt !== undefined ? [{ key: this.#keyOf(Key), id, startedAt }] : [],
+      )
+      markers = IsTruncated ? next : undefined
+    }
+  }
+
+  async remove(key: string): Promise<void> {
+    try {
+      await this.#request(`DELETE ${key}`, deadline =>
+        this.#client.send(new DeleteObjectCommand(this.#object(key)), deadline),
+      )
+    } catch (error) {
+      // S3 answers 204 also where nothing was; others say so.
+      if (!isNoObject(error)) throw error
+    }
   }
 
   close(): void {
@@ -155,7 +197,7 @@ class S3Store implements Store {
 
   /** HTTP has no empty range. */
   async #emptyRange(key: string, operation: string): Promise<Uint8Array> {
-    if ((await this.size(key)) !== undefined) return new Uint8Array()
+    if ((await this.stat(key)) !== undefined) return new Uint8Array()
     throw new CoreliftError('E_STORE_NO_OBJECT', `${operation}: no such object`)
   }
 
@@ -176,71 +218,16 @@ class S3Store implements Store {
   }
 }
 
-class S3Upload implements Upload {
-  readonly #client: S3Client
-  readonly #request: Request
-  readonly #key: string
-  readonly #upload: { Bucket: string; Key: string; UploadId: string }
-  readonly #size: () => Promise<number | undefined>
-  readonly #partBytes = new Map<number, number>()
+interface Markers {
+  readonly KeyMarker?: string | undefined
+  readonly UploadIdMarker?: string | undefined
+}
 
-  constructor(
-    client: S3Client,
-    request: Request,
-    key: string,
-    upload: { Bucket: string; Key: string; UploadId: string },
-    size: () => Promise<number | undefined>,
-  ) {
-    this.#client = client
-    this.#request = request
-    this.#key = key
-    this.#upload = upload
-    this.#size = size
-  }
+const sameMarkers = (a: Markers, b: Markers): boolean =>
+  a.KeyMarker === b.KeyMarker && a.UploadIdMarker === b.UploadIdMarker
 
-  putPart(number: number, _offset: number, body: Uint8Array): Promise<PartReceipt> {
-    const operation = `PUT part ${number} of ${this.#key}`
-    return this.#request(operation, async deadline => {
-      const command = new UploadPartCommand({ ...this.#upload, PartNumber: number, Body: body })
-      const { ETag } = await this.#client.send(command, deadline)
-      // Without it the part cannot be named in `complete`: whatever answered did not store it.
-      if (ETag === undefined) throw protocolError(operation, 'the answer has no ETag')
-      this.#partBytes.set(number, body.length)
-      return { number, etag: ETag }
-    })
-  }
-
-  async complete(receipts: readonly PartReceipt[]): Promise<void> {
-    const operation = `complete ${this.#key}`
-    const Parts = receipts.map(({ number, etag }) => ({ PartNumber: number, ETag: etag }))
-    try {
-      await this.#request(operation, async deadline => {
-        const command = new CompleteMultipartUploadCommand({ ...this.#upload, MultipartUpload: { Parts } })
-        // The SDK turns a 200 whose body is an error into that error; a 200 without anything is no success either.
-        const { ETag } = await this.#client.send(command, deadline)
-        if (ETag === undefined) throw protocolError(operation, 'the answer has no ETag')
-      })
-    } catch (error) {
-      // A retry of a `complete` that succeeded while its answer was lost.
-      if (isNoSuchUpload((error as CoreliftError).cause) && (await this.#isStored(receipts))) return
-      throw error
-    }
-  }
-
-  async abort(): Promise<void> {
-    try {
-      await this.#request(`abort ${this.#key}`, deadline =>
-        this.#client.send(new AbortMultipartUploadCommand(this.#upload), deadline),
-      )
-    } catch (error) {
-      if (!isNoSuchUpload((error as CoreliftError).cause)) throw error
-    }
-  }
-
-  async #isStored(receipts: readonly PartReceipt[]): Promise<boolean> {
-    const bytes = receipts.reduce((sum, { number }) => sum + (this.#partBytes.get(number) ?? 0), 0)
-    return (await this.#size()) === bytes
-  }
+function isNoObject(error: unknown): boolean {
+  return error instanceof CoreliftError && error.code === 'E_STORE_NO_OBJECT'
 }
 
 async function readBody(

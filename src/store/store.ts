@@ -21,14 +21,38 @@ export interface ListPage {
   readonly prefixes: readonly string[]
 }
 
+/**
+ * What a store says that an object's or a part's content is: the same for as long as it is not replaced. S3's ETag, with
+ * its quotes; to everybody but the adapter a text to compare.
+ */
+export type ETag = string
+
+/** An object as a store has it. */
+export interface StoredObject {
+  readonly bytes: number
+  readonly etag: ETag
+}
+
 /** Proof that a part arrived: what `complete` must be given back. */
 export interface PartReceipt {
   readonly number: number
-  readonly etag: string
+  readonly etag: ETag
+  /** Of the part. */
+  readonly bytes: number
+}
+
+/** An upload that was neither completed nor aborted. */
+export interface UnfinishedUpload {
+  readonly key: string
+  /** For `resumeUpload`. */
+  readonly id: string
+  readonly startedAt: Date
 }
 
 /** An object that is written in parts and does not exist before `complete`. */
 export interface Upload {
+  /** Names it to `resumeUpload`, also in another process. */
+  readonly id: string
   /**
    * Stores one part. May be called for several parts at once, and again for a part that failed.
    * @param number - From 1, without gaps.
@@ -36,8 +60,13 @@ export interface Upload {
    * @param body - At least `partBytesMin` except for the last.
    */
   putPart(number: number, offset: number, body: Uint8Array): Promise<PartReceipt>
-  /** Makes the object visible, whole. */
-  complete(receipts: readonly PartReceipt[]): Promise<void>
+  /**
+   * Makes the object visible, whole. Again after a success whose answer was lost is a success too, where the store may be
+   * asked about the object.
+   * @param receipts - Of all parts, by number, also of those that another process sent.
+   * @throws CoreliftError `E_STORE_NO_UPLOAD` when the upload is gone, and the object is not what the parts make.
+   */
+  complete(receipts: readonly PartReceipt[]): Promise<ETag>
   /** Drops what was sent. Safe to call after a failure of anything above, also of itself. */
   abort(): Promise<void>
 }
@@ -50,7 +79,7 @@ export interface Store {
   /** As a person would write it: `s3://bucket/prefix`, `file:///directory`. */
   readonly url: string
   /** Stores a small object in one request; replaces one that exists. */
-  put(key: string, body: Uint8Array, contentType?: string): Promise<void>
+  put(key: string, body: Uint8Array, contentType?: string): Promise<ETag>
   /** @throws `E_STORE_NO_OBJECT` */
   get(key: string): Promise<Uint8Array>
   /**
@@ -59,11 +88,20 @@ export interface Store {
    * @throws `E_STORE_NO_OBJECT`
    */
   getRange(key: string, offset: number, length: number): Promise<Uint8Array>
-  /** @returns The object's size in bytes, or undefined when there is none. */
-  size(key: string): Promise<number | undefined>
+  /** @returns undefined when there is no such object. */
+  stat(key: string): Promise<StoredObject | undefined>
   /** Pages of the keys that begin with `prefix`. */
   list(prefix: string, options?: ListOptions): AsyncIterable<ListPage>
   startUpload(key: string, contentType?: string): Promise<Upload>
+  /**
+   * Goes on with an upload that another process began; asks the store nothing. Where it is gone, `putPart` and `complete`
+   * throw `E_STORE_NO_UPLOAD`, and `abort` does nothing.
+   */
+  resumeUpload(key: string, id: string): Upload
+  /** Pages of the unfinished uploads whose keys begin with `prefix`. */
+  listUploads(prefix: string): AsyncIterable<readonly UnfinishedUpload[]>
+  /** Deletes an object; one that is not there is no error. */
+  remove(key: string): Promise<void>
   /** Frees sockets and files. */
   close(): void
 }

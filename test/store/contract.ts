@@ -1,31 +1,55 @@
 // What every store has to do, whatever it is made of: one suite for all adapters.
 
-import { createHash } from 'node:crypto'
 import type { Test } from 'tap'
-import type { CoreliftError, ErrorCode } from '../../src/errors.ts'
 import type { ListOptions, Store } from '../../src/store/store.ts'
-
-const MIB = 1024 * 1024
+import { bytes, digest, list, noise, text, throws, uploadsOf } from './contract-tools.ts'
+import {
+  agreesOnETags,
+  assemblesParts,
+  completesTwice,
+  hidesUploads,
+  listsUploadPages,
+  listsUploads,
+  noticesGoneUploads,
+  refusesGaps,
+  type Reopen,
+  resumes,
+  tellsUploadsApart,
+} from './contract-uploads.ts'
 
 export interface StoreUnderTest {
-  /** Opens a store that is empty, and stays the test's alone. */
-  open(): Promise<Store>
+  /** Opens the store at a place: empty the first time, and as it was left when the place is the same again. */
+  open(place: number): Promise<Store>
   /** Opens one whose bucket or directory is not there; may fail at once or on first use. */
-  openAbsent(): Promise<Store>
+  openAbsent?(): Promise<Store>
+  /** Why unfinished uploads cannot be listed, where the server does not. */
+  readonly uploadsUnlisted?: string
+  /** Why an upload's id is taken with any key, where the server takes it. */
+  readonly uploadsOfAnyKey?: string
 }
 
 /** Runs the suite as subtests of `t`. */
-export async function testStoreContract(t: Test, { open, openAbsent }: StoreUnderTest): Promise<void> {
-  const withStore = (name: string, check: (t: Test, store: Store) => Promise<void>) =>
-    t.test(name, async t => {
-      const store = await open()
-      t.teardown(() => store.close())
-      await check(t, store)
+export async function testStoreContract(t: Test, underTest: StoreUnderTest): Promise<void> {
+  let places = 0
+  const withStore = (
+    name: string,
+    check: (t: Test, store: Store, reopen: Reopen) => Promise<void>,
+    skip?: string,
+  ) =>
+    t.test(name, { skip: skip ?? false }, async t => {
+      const place = places++
+      const reopen = async (): Promise<Store> => {
+        const store = await underTest.open(place)
+        t.teardown(() => store.close())
+        return store
+      }
+      await check(t, await reopen(), reopen)
     })
+  const { openAbsent, uploadsUnlisted, uploadsOfAnyKey } = underTest
 
   await withStore('an object is read back as it was written, whole and in ranges', readsBack)
   await withStore('an object without bytes is an object', storesNothing)
-  await withStore('a key without object has no size, and reading it says so', missesObjects)
+  await withStore('a key without object is told from one, and reading it says so', missesObjects)
   await withStore('a later object replaces an earlier one of the same key', replaces)
   await withStore('hostile-looking and very long keys are stored and listed as they are', takesOddKeys)
   await withStore('keys are listed in byte order, also across directories', listsInOrder)
@@ -35,12 +59,26 @@ export async function testStoreContract(t: Test, { open, openAbsent }: StoreUnde
   await withStore('parts make one object, in whatever order and however often they are sent', assemblesParts)
   await withStore('an upload is invisible before it is complete, and gone after an abort', hidesUploads)
   await withStore('an upload with a missing or wrong part is not completed', refusesGaps)
+  await withStore(
+    'put, complete and stat agree on the etag, which is another for other content',
+    agreesOnETags,
+  )
+  await withStore('an upload is resumed by its id, and completed with the receipts of both', resumes)
+  await withStore('complete again after a success succeeds', completesTwice)
+  await withStore('an upload that is gone says so, and its abort is harmless', noticesGoneUploads)
+  await withStore('an upload is none of another key', tellsUploadsApart, uploadsOfAnyKey)
+  await withStore('an upload is listed until it is complete or aborted', listsUploads, uploadsUnlisted)
+  await withStore('a listing of uploads goes on past its first page', listsUploadPages, uploadsUnlisted)
+  await withStore('an object is removed, and removing it again is harmless', removes)
 
+  if (!openAbsent) return
   await t.test('a bucket or directory that is not there is an error that says so', async t => {
     await throws(t, async () => (await openAbsent()).put('a', bytes('x')), 'E_STORE_ABSENT')
     await throws(t, async () => (await openAbsent()).get('a'), 'E_STORE_ABSENT')
     await throws(t, async () => list(await openAbsent(), ''), 'E_STORE_ABSENT')
     await throws(t, async () => (await openAbsent()).startUpload('a'), 'E_STORE_ABSENT')
+    await throws(t, async () => (await openAbsent()).remove('a'), 'E_STORE_ABSENT')
+    if (!uploadsUnlisted) await throws(t, async () => uploadsOf(await openAbsent(), ''), 'E_STORE_ABSENT')
   })
 }
 
@@ -48,7 +86,7 @@ async function readsBack(t: Test, store: Store): Promise<void> {
   const body = noise(100_000, 'read')
   await store.put('crashes/ns/pod/core.zst', body, 'application/zstd')
   t.equal(digest(await store.get('crashes/ns/pod/core.zst')), digest(body))
-  t.equal(await store.size('crashes/ns/pod/core.zst'), body.length)
+  t.equal((await store.stat('crashes/ns/pod/core.zst'))?.bytes, body.length)
   const range = (offset: number, length: number) => store.getRange('crashes/ns/pod/core.zst', offset, length)
   t.same(Buffer.from(await range(0, 10)), body.subarray(0, 10))
   t.same(Buffer.from(await range(99_990, 100)), body.subarray(99_990), 'shorter at the end')
@@ -58,7 +96,7 @@ async function readsBack(t: Test, store: Store): Promise<void> {
 
 async function storesNothing(t: Test, store: Store): Promise<void> {
   await store.put('index/empty', new Uint8Array())
-  t.equal(await store.size('index/empty'), 0)
+  t.equal((await store.stat('index/empty'))?.bytes, 0)
   t.equal((await store.get('index/empty')).length, 0)
   t.equal((await store.getRange('index/empty', 0, 10)).length, 0)
   t.same(await list(store, ''), ['index/empty 0'])
@@ -67,7 +105,7 @@ async function storesNothing(t: Test, store: Store): Promise<void> {
 async function missesObjects(t: Test, store: Store): Promise<void> {
   await store.put('a/b/c', bytes('x'))
   for (const key of ['nothing', 'a', 'a/b', 'a/b/c/d', 'a/b/cc']) {
-    t.equal(await store.size(key), undefined, key)
+    t.equal(await store.stat(key), undefined, key)
     await throws(t, () => store.get(key), 'E_STORE_NO_OBJECT')
     await throws(t, () => store.getRange(key, 0, 1), 'E_STORE_NO_OBJECT')
     await throws(t, () => store.getRange(key, 0, 0), 'E_STORE_NO_OBJECT')
@@ -148,63 +186,16 @@ async function listsPages(t: Test, store: Store): Promise<void> {
   t.same(await listKeys(store, 'index/'), keys)
 }
 
-async function assemblesParts(t: Test, store: Store): Promise<void> {
-  const body = noise(10 * MIB + 7, 'parts')
-  const [first, second, third] = [0, 5 * MIB, 10 * MIB] as const
-  const upload = await store.startUpload('core.zst', 'application/zstd')
-  const late = await upload.putPart(3, third, body.subarray(third))
-  const longer = noise(5 * MIB + 100, 'wrong')
-  await upload.putPart(2, second, longer)
-  const [a, b] = await Promise.all([
-    upload.putPart(1, first, body.subarray(first, second)),
-    upload.putPart(2, second, body.subarray(second, third)),
-  ])
-  await upload.putPart(3, third, longer)
-  const again = await upload.putPart(3, third, body.subarray(third))
-  t.equal(again.number, late.number)
-  await upload.complete([a, b, again])
-  t.equal(await store.size('core.zst'), body.length)
-  t.equal(digest(await store.get('core.zst')), digest(body))
-}
-
-async function hidesUploads(t: Test, store: Store): Promise<void> {
-  const upload = await store.startUpload('core.zst')
-  await upload.putPart(1, 0, bytes('x'))
-  t.equal(await store.size('core.zst'), undefined)
-  t.same(await list(store, ''), [])
-  await upload.abort()
-  await t.resolves(upload.abort(), 'a second abort is harmless')
-  t.equal(await store.size('core.zst'), undefined)
-  t.same(await list(store, ''), [])
-}
-
-async function refusesGaps(t: Test, store: Store): Promise<void> {
-  const upload = await store.startUpload('core.zst')
-  const receipt = await upload.putPart(1, 0, bytes('x'))
-  await t.rejects(upload.complete([receipt, { number: 2, etag: receipt.etag }]), { name: 'CoreliftError' })
-  await t.rejects(upload.complete([{ number: 1, etag: '"00000000000000000000000000000000"' }]), {
-    name: 'CoreliftError',
-  })
-  t.equal(await store.size('core.zst'), undefined)
-  await upload.abort()
-}
-
-/** Asserts the error's code, and that it carries what it was translated from or a hint. */
-async function throws(t: Test, step: () => Promise<unknown>, code: ErrorCode): Promise<void> {
-  const error = await step().then(
-    () => undefined,
-    (error: unknown) => error as CoreliftError,
-  )
-  t.match(error, { name: 'CoreliftError', code, retryable: false })
-}
-
-/** @returns `KEY BYTES` of objects and groups as they are, in the order of the pages, sorted within each. */
-async function list(store: Store, prefix: string, options?: ListOptions): Promise<string[]> {
-  const found: string[] = []
-  for await (const { objects, prefixes } of store.list(prefix, options)) {
-    found.push(...[...objects.map(({ key, bytes }) => `${key} ${bytes}`), ...prefixes].sort())
-  }
-  return found
+async function removes(t: Test, store: Store): Promise<void> {
+  for (const key of ['a/b/c', 'a/b/d']) await store.put(key, bytes('x'))
+  await t.resolves(store.remove('a/b'), 'what others are below is no object')
+  await store.remove('a/b/c')
+  await t.resolves(store.remove('a/b/c'))
+  await t.resolves(store.remove('nothing/there'))
+  t.equal(await store.stat('a/b/c'), undefined)
+  t.same(await list(store, ''), ['a/b/d 1'])
+  await store.put('a/b/c', bytes('again'))
+  t.same(await list(store, ''), ['a/b/c 5', 'a/b/d 1'])
 }
 
 /** @returns Keys in the order they came in, groups merged into each page. */
@@ -215,26 +206,4 @@ async function listKeys(store: Store, prefix: string, options?: ListOptions): Pr
     found.push(...(prefixes.length === 0 ? keys : [...keys, ...prefixes].sort()))
   }
   return found
-}
-
-function bytes(text: string): Uint8Array {
-  return Buffer.from(text)
-}
-
-function text(body: Uint8Array): string {
-  return Buffer.from(body).toString()
-}
-
-/** Incompressible bytes that are the same in every run. */
-function noise(length: number, seed: string): Buffer {
-  const blocks: Buffer[] = []
-  for (let block = createHash('sha256').update(seed).digest(); blocks.length * 32 < length;) {
-    blocks.push(block)
-    block = createHash('sha256').update(block).digest()
-  }
-  return Buffer.concat(blocks).subarray(0, length)
-}
-
-function digest(body: Uint8Array): string {
-  return createHash('sha256').update(body).digest('hex')
 }

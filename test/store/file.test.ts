@@ -1,4 +1,4 @@
-import { chmod, mkdir, readdir, stat, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readdir, readFile, rename, rm, stat, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import t from 'tap'
@@ -10,11 +10,10 @@ const anywhere = { allowRootFilesystem: true }
 
 t.test('a directory', async t => {
   const root = t.testdir()
-  let count = 0
   await testStoreContract(t, {
-    open: async () => {
-      const directory = join(root, String(count++))
-      await mkdir(directory)
+    open: async place => {
+      const directory = join(root, String(place))
+      await mkdir(directory, { recursive: true })
       return openFileStore(directory, anywhere)
     },
     openAbsent: () => openFileStore(join(root, 'absent'), anywhere),
@@ -55,6 +54,85 @@ t.test('nothing is left behind in the directory of unfinished files', async t =>
   await t.rejects(store.put('a/b', Buffer.from('x')), { name: 'CoreliftError' })
   await (await store.startUpload('c')).abort()
   t.same(await readdir(join(directory, '.incoming')), [])
+})
+
+t.test('what a killed writer leaves is listed, and an abort removes it', async t => {
+  const { directory, store } = await openIn(t)
+  const incoming = join(directory, '.incoming')
+  await store.startUpload('crashes/a/core.zst')
+  const [id] = (await readdir(incoming)).filter(name => !name.endsWith('.key'))
+  const left = async () => {
+    const found: string[] = []
+    for await (const page of store.listUploads('')) found.push(...page.map(({ key, id }) => `${key} ${id}`))
+    return found
+  }
+  t.same(await left(), [`crashes/a/core.zst ${id}`], 'killed between two parts')
+  await rm(join(incoming, id!))
+  t.same(
+    await left(),
+    [`crashes/a/core.zst ${id}`],
+    'killed before the file was made, or after it became an object',
+  )
+  await store.resumeUpload('crashes/a/core.zst', id!).abort()
+  t.same(await left(), [])
+  t.same(await readdir(incoming), [])
+})
+
+t.test('an upload whose file has lost parts, as by a power cut, is gone', async t => {
+  const { directory, store } = await openIn(t)
+  const upload = await store.startUpload('core.zst')
+  const receipts = [
+    await upload.putPart(1, 0, Buffer.from('abc')),
+    await upload.putPart(2, 3, Buffer.from('de')),
+  ]
+  await truncate(join(directory, '.incoming', upload.id), 4)
+  await t.rejects(upload.complete(receipts), { code: 'E_STORE_NO_UPLOAD', hint: /\.incoming/ })
+  t.equal(await store.stat('core.zst'), undefined)
+})
+
+t.test('a store that is gone altogether has not lost its uploads', async t => {
+  const { directory, store } = await openIn(t)
+  const upload = await store.startUpload('core.zst')
+  const receipts = [await upload.putPart(1, 0, Buffer.from('abc'))]
+  await rename(directory, `${directory}-unmounted`)
+  await t.rejects(upload.putPart(2, 3, Buffer.from('x')), { code: 'E_STORE_ABSENT' })
+  await t.rejects(upload.complete(receipts), { code: 'E_STORE_ABSENT' })
+  await rename(`${directory}-unmounted`, directory)
+  await t.resolves(upload.complete(receipts))
+})
+
+t.test('an id is never a path', async t => {
+  const { directory, store } = await openIn(t)
+  await writeFile(join(directory, 'precious'), 'x')
+  for (const id of ['../precious', '..', '.', '', '/etc/passwd', 'a'.repeat(35), `${'a'.repeat(35)}/`]) {
+    const upload = store.resumeUpload('core.zst', id)
+    await t.rejects(upload.putPart(1, 0, Buffer.from('y')), { code: 'E_STORE_NO_UPLOAD' })
+    await t.rejects(upload.complete([]), { code: 'E_STORE_NO_UPLOAD' })
+    await t.resolves(upload.abort())
+  }
+  t.equal(await readFile(join(directory, 'precious'), 'utf8'), 'x')
+})
+
+t.test('receipts that leave a gap, overlap, or are out of order or misnumbered complete nothing', async t => {
+  const { store } = await openIn(t)
+  const upload = await store.startUpload('core.zst')
+  const first = await upload.putPart(1, 0, Buffer.from('abc'))
+  const second = await upload.putPart(2, 3, Buffer.from('de'))
+  const behindGap = await upload.putPart(3, 6, Buffer.from('f'))
+  for (const receipts of [
+    [second],
+    [second, first],
+    [first, first],
+    [first, second, behindGap],
+    [{ ...first, bytes: 2 }, second],
+    [first, { ...second, etag: '3+1' }],
+    [first, { ...second, number: 3 }],
+  ]) {
+    await t.rejects(upload.complete(receipts), { code: 'E_STORE_PROTOCOL' })
+  }
+  t.equal(await store.stat('core.zst'), undefined)
+  await upload.complete([first, second])
+  t.equal(Buffer.from(await store.get('core.zst')).toString(), 'abcde')
 })
 
 t.test('directories without objects are no groups', async t => {
@@ -102,8 +180,11 @@ t.test('keys outside the grammar never reach the file system', async t => {
       const denied = { code: 'E_STORE_DENIED', message: /^\P{Cc}*$/u }
       await t.rejects(store.put(key, Buffer.from('x')), denied)
       await t.rejects(store.get(key), denied)
-      await t.rejects(store.size(key), denied)
+      await t.rejects(store.stat(key), denied)
+      await t.rejects(store.remove(key), denied)
       await t.rejects(store.startUpload(key), denied)
+      const upload = store.resumeUpload(key, '00000000-0000-4000-8000-000000000000')
+      await t.rejects(upload.complete([]), denied)
     }),
     { numRuns: 50 },
   )

@@ -35,7 +35,7 @@ t.test('an object that fits into one part is stored by one request', async t => 
     const { store, objects, starts } = memoryStore()
     const writer = new MultipartWriter(store, 'key', 'application/zstd')
     writer.write(Buffer.alloc(length, 'x'))
-    t.same(await writer.finish(), { bytes: length, parts: 1 })
+    t.same(await writer.finish(), { bytes: length, parts: 1, etag: `${length} bytes` })
     t.equal(objects.get('key')?.length, length)
     t.equal(starts(), 0)
   }
@@ -60,12 +60,13 @@ t.test('what is written arrives whole, whatever the sizes of the chunks', async 
         await writer.write(reused.subarray(0, length))
         reused.fill(0)
       }
-      const { bytes, parts } = await writer.finish()
+      const { bytes, parts, etag } = await writer.finish()
       t.equal(
         bytes,
         lengths.reduce((sum, length) => sum + length, 0),
       )
       t.equal(parts, Math.max(1, Math.ceil(bytes / (5 * MIB))))
+      t.equal(etag, parts === 1 ? `${bytes} bytes` : `${parts} parts`, 'as the store called it')
       t.equal(createHash('sha256').update(objects.get('key')!).digest('hex'), expected.digest('hex'))
       t.ok(peak() <= 3, `${peak()} parts in flight`)
     }),
@@ -146,6 +147,7 @@ function memoryStore() {
     starts++
     const parts = new Map<number, { offset: number; body: Uint8Array }>()
     return {
+      id: 'id',
       async putPart(number, offset, body): Promise<PartReceipt> {
         peak = Math.max(peak, ++inFlight)
         bodies.push(body)
@@ -154,20 +156,24 @@ function memoryStore() {
         parts.set(number, { offset, body: Buffer.from(body) })
         inFlight--
         if (failure) throw failure
-        return { number, etag: String(number) }
+        return { number, etag: String(number), bytes: body.length }
       },
       async complete(receipts) {
         const last = parts.get(receipts.length)!
         const whole = Buffer.alloc(last.offset + last.body.length)
         for (const { number } of receipts) whole.set(parts.get(number)!.body, parts.get(number)!.offset)
         objects.set(key, whole)
+        return `${receipts.length} parts`
       },
       async abort() {
         aborts++
       },
     }
   }
-  const put = async (key: string, body: Uint8Array) => void objects.set(key, Buffer.from(body))
+  const put = async (key: string, body: Uint8Array) => {
+    objects.set(key, Buffer.from(body))
+    return `${body.length} bytes`
+  }
   return {
     store: { put, startUpload } as unknown as Store,
     objects,

@@ -20,7 +20,7 @@ t.test('a file URL opens a directory, retries and all', async t => {
   const directory = t.testdir({})
   const store = await openStore({ ...settings, url: `file://${directory}/`, allowRootFilesystem: true })
   await store.put('a', Buffer.from('x'))
-  t.equal(await store.size('a'), 1)
+  t.equal((await store.stat('a'))?.bytes, 1)
   t.equal(store.url, `file://${directory}`)
 })
 

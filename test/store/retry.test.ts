@@ -3,7 +3,7 @@ import t from 'tap'
 import { CoreliftError } from '../../src/errors.ts'
 import { withRetry } from '../../src/store/retry.ts'
 import type { RetryOptions } from '../../src/store/retry.ts'
-import type { ListPage, Store } from '../../src/store/store.ts'
+import type { ListPage, Store, UnfinishedUpload, Upload } from '../../src/store/store.ts'
 
 const unreachable = () => new CoreliftError('E_STORE_UNREACHABLE', 'no answer', { retryable: true })
 const denied = () => new CoreliftError('E_STORE_DENIED', 'access denied')
@@ -12,8 +12,11 @@ t.test('a failing operation is tried again until it succeeds', async t => {
   const clock = fakeClock()
   const failures = [unreachable(), unreachable(), unreachable()]
   const told: string[] = []
+  const found = { bytes: 7, etag: 'etag' }
   const store = withRetry(
-    fakeStore({ size: () => (failures.length > 0 ? Promise.reject(failures.pop()!) : Promise.resolve(7)) }),
+    fakeStore({
+      stat: () => (failures.length > 0 ? Promise.reject(failures.pop()!) : Promise.resolve(found)),
+    }),
     {
       ...clock,
       seconds: 60,
@@ -22,7 +25,7 @@ t.test('a failing operation is tried again until it succeeds', async t => {
       beforeRetry: () => told.push('again'),
     },
   )
-  t.equal(await store.size('key'), 7)
+  t.same(await store.stat('key'), found)
   const again = ['E_STORE_UNREACHABLE 100', 'again', 'E_STORE_UNREACHABLE 200', 'again']
   t.same(told, [...again, 'E_STORE_UNREACHABLE 400', 'again'])
 })
@@ -68,13 +71,83 @@ t.test('each part has a budget of its own', async t => {
   const putPart = async (number: number) => {
     tries.set(number, (tries.get(number) ?? 0) + 1)
     if (clock.now() < number * 9000) throw unreachable()
-    return { number, etag: 'etag' }
+    return { number, etag: 'etag', bytes: 1 }
   }
-  const upload = { putPart, complete: async () => {}, abort: async () => {} }
+  const upload = { id: 'id', putPart, complete: async () => 'etag', abort: async () => {} }
   const store = withRetry(fakeStore({ startUpload: async () => upload }), { ...clock, seconds: 10 })
   const started = await store.startUpload('key')
   for (const number of [1, 2, 3]) t.equal((await started.putPart(number, 0, Buffer.alloc(1))).number, number)
   t.ok(clock.now() > 10_000, 'longer than one budget together')
+})
+
+t.test('what is asked of an object, or of an upload that was resumed, is tried again', async t => {
+  let failed = new Set<string>()
+  const once = <T>(name: string, answer: T) => {
+    if (failed.has(name)) return Promise.resolve(answer)
+    failed.add(name)
+    return Promise.reject(unreachable())
+  }
+  const receipt = { number: 1, etag: 'part', bytes: 1 }
+  const upload = (id: string): Upload => ({
+    id,
+    putPart: () => once('putPart', receipt),
+    complete: () => once('complete', 'whole'),
+    abort: () => once('abort', undefined),
+  })
+  const inner = fakeStore({
+    put: () => once('put', 'small'),
+    remove: () => once('remove', undefined),
+    startUpload: () => once('startUpload', upload('new')),
+    resumeUpload: (_, id) => upload(id),
+  })
+  const store = withRetry(inner, { ...fakeClock(), seconds: 60 })
+  t.equal(await store.put('key', Buffer.alloc(0)), 'small')
+  await store.remove('key')
+  for (const [id, opened] of [
+    ['new', await store.startUpload('key')],
+    ['old', store.resumeUpload('key', 'old')],
+  ] as const) {
+    t.equal(opened.id, id)
+    t.same(await opened.putPart(1, 0, Buffer.alloc(1)), receipt)
+    t.equal(await opened.complete([receipt]), 'whole')
+    await opened.abort()
+    failed = new Set()
+  }
+})
+
+t.test('an upload that is gone is not asked for again', async t => {
+  const clock = fakeClock()
+  const gone = () => Promise.reject(new CoreliftError('E_STORE_NO_UPLOAD', 'gone'))
+  const upload = { id: 'id', putPart: gone, complete: gone, abort: async () => {} }
+  const store = withRetry(fakeStore({ resumeUpload: () => upload }), { ...clock, seconds: 60 })
+  const resumed = store.resumeUpload('key', 'id')
+  await t.rejects(resumed.putPart(1, 0, Buffer.alloc(1)), { code: 'E_STORE_NO_UPLOAD' })
+  await t.rejects(resumed.complete([]), { code: 'E_STORE_NO_UPLOAD' })
+  t.equal(clock.now(), 0)
+})
+
+t.test('a listing of uploads that breaks off shows each of them once', async t => {
+  const uploads = Array.from({ length: 20 }, (_, index) => ({
+    key: `k/${index >> 1}`,
+    id: String(index),
+    startedAt: new Date(0),
+  }))
+  let requests = 0
+  async function* listUploads(): AsyncGenerator<readonly UnfinishedUpload[]> {
+    for (let start = 0; start < uploads.length; start += 3) {
+      // Later each time, or the listing would never come to its end.
+      if ([1, 4, 9, 17].includes(requests++)) throw unreachable()
+      yield uploads.slice(start, start + 3)
+    }
+  }
+  const store = withRetry(fakeStore({ listUploads }), { ...fakeClock(), seconds: 60 })
+  const found: string[] = []
+  for await (const page of store.listUploads('k/')) found.push(...page.map(({ id }) => id))
+  t.same(
+    found,
+    uploads.map(({ id }) => id),
+  )
+  t.ok(requests > 7, `${requests} requests`)
 })
 
 t.test('a listing that breaks off goes on after what was seen', async t => {

@@ -22,9 +22,8 @@ t.test('Ceph RADOS Gateway', { skip: cephMissing() ?? false, timeout: 300_000 },
   await client.send(new CreateBucketCommand({ Bucket: server.bucket }))
   client.destroy()
 
-  let count = 0
   await testStoreContract(t, {
-    open: () => openS3Store({ ...options, prefix: `cluster/${count++}` }),
+    open: place => openS3Store({ ...options, prefix: `cluster/${place}` }),
     openAbsent: () => openS3Store({ ...options, bucket: 'no-such-bucket' }),
   })
 
