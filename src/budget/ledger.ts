@@ -117,10 +117,14 @@ export function secondsUntil(wanted: number, used: number, { amount, seconds }: 
   return wanted > amount ? Infinity : Math.ceil((excess * seconds) / amount - ROUNDING)
 }
 
-/** Counts a crash by what became of it; what is less than whole has a reason. */
-export function tally(ledger: Ledger, entry: Omit<Tally, 'count'>, names: readonly string[]): void {
-  const { rung, reason, at } = entry
-  addTally(ledger, { ...entry, namespace: cutName(entry.namespace), count: 1 })
+/** Counts a crash (or `count` of them) by what became of it; what is less than whole has a reason. */
+export function tally(
+  ledger: Ledger,
+  entry: Omit<Tally, 'count'> & Partial<Pick<Tally, 'count'>>,
+  names: readonly string[],
+): void {
+  const { rung, reason, at, count = 1 } = entry
+  addTally(ledger, { ...entry, namespace: cutName(entry.namespace), count })
   if (reason === undefined) return
   ledger.recent.push({ at, rung, reason, names: names.map(cutName) })
   ledger.recent.splice(0, ledger.recent.length - RECENT_MAX)

@@ -6,10 +6,7 @@ import { basename, dirname } from 'node:path'
 import { setTimeout as sleepMilliseconds } from 'node:timers/promises'
 import { CoreliftError } from '../errors.ts'
 import type { Os } from '../os/os.ts'
-
-/** statfs(2), f_type. */
-const TMPFS_MAGIC = 0x01021994
-const RAMFS_MAGIC = 0x858458f6
+import { isOnRootDisk, type PrivateDirFacts, privateDirProblem } from '../private-dir.ts'
 
 /**
  * Together a second. Whoever holds the lock reads and writes a file in memory, a few milliseconds at most; but in a burst
@@ -17,25 +14,14 @@ const RAMFS_MAGIC = 0x858458f6
  */
 const LOCK_PAUSES_MS = [1, 2, 4, 8, ...Array.from({ length: 60 }, () => 16)]
 
-/** What `stateDirProblem` looks at. */
-export interface StateDirFacts {
-  readonly mode: number
-  readonly uid: number
-  readonly euid: number
-  /** st_dev of the directory is that of `/`. */
-  readonly onRootFilesystem: boolean
-  /** statfs(2), f_type. */
-  readonly filesystemType: number
-}
-
 /**
  * Opens the directory, made when it is not there, and checks what was opened.
  * @returns A descriptor; what lies in the directory is opened below it: `/proc/self/fd/N/…`.
- * @throws CoreliftError `E_CONFIG` when it is not one to trust; see `stateDirProblem`.
+ * @throws CoreliftError `E_CONFIG` when it is not one to trust; see private-dir.ts.
  */
 export function openStateDir(path: string): number {
   const fd = makeAndOpen(path)
-  const problem = stateDirProblem(factsOf(fd))
+  const problem = privateDirProblem(factsOf(fd))
   if (problem === undefined) return fd
   closeSync(fd)
   throw stateDirError(path, problem)
@@ -73,7 +59,7 @@ export async function lockStateDir(
   return os.tryLock(directory)
 }
 
-function factsOf(fd: number): StateDirFacts {
+function factsOf(fd: number): PrivateDirFacts {
   const { mode, uid, dev } = fstatSync(fd)
   return {
     mode,
@@ -93,9 +79,7 @@ function makeAndOpen(path: string): number {
   // Looked at before anything is made: the root file system is not written to, not even a directory.
   const parent = openParent(path)
   try {
-    const { onRootFilesystem, filesystemType } = factsOf(parent)
-    if (onRootFilesystem && !isInMemory(filesystemType))
-      throw stateDirError(path, 'is on the root file system')
+    if (isOnRootDisk(factsOf(parent))) throw stateDirError(path, 'is on the root file system')
     mkdirSync(`/proc/self/fd/${parent}/${basename(path)}`, { mode: 0o700 })
   } catch (error) {
     if (error instanceof CoreliftError) throw error
@@ -132,24 +116,6 @@ function unopenable(path: string, error: unknown): CoreliftError {
   return isForbidden
     ? new CoreliftError('E_CONFIG', messageOf(path, problem), { hint: 'only root may look', cause: error })
     : stateDirError(path, problem, error)
-}
-
-/**
- * Why a directory must not hold the slots and the ledger: others could use them up, or every crash would touch the root disk.
- * @returns undefined when it may.
- */
-export function stateDirProblem(facts: StateDirFacts): string | undefined {
-  if (facts.uid !== facts.euid) return `belongs to uid ${facts.uid}, not to ${facts.euid}`
-  if ((facts.mode & 0o022) !== 0)
-    return `can be written by others (mode ${(facts.mode & 0o7777).toString(8)})`
-  return facts.onRootFilesystem && !isInMemory(facts.filesystemType)
-    ? 'is on the root file system'
-    : undefined
-}
-
-/** A root file system in memory, as a live system has it, is no disk to spare. */
-function isInMemory(filesystemType: number): boolean {
-  return filesystemType === TMPFS_MAGIC || filesystemType === RAMFS_MAGIC
 }
 
 /** The error that says what is wrong with `budget.state_dir`. */
