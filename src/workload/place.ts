@@ -5,6 +5,9 @@ import type { Place, Workload } from '../crash.ts'
 /** Stands for a container where there is none; no container can have the name. */
 export const NO_CONTAINER = '-'
 
+/** Of crashes nobody can say whose they are. */
+export const UNKNOWN_NAMESPACE = '_unknown'
+
 /** As many digits of a container's id as docker and crictl show. */
 const SHORT_ID_DIGITS = 12
 
@@ -24,7 +27,7 @@ export function placeOf(workload: Workload, node: string): Place {
       return { namespace: '_host', pod: node, container: workload.unit ?? NO_CONTAINER }
   }
   return {
-    namespace: '_unknown',
+    namespace: UNKNOWN_NAMESPACE,
     pod: workload.podUid ?? workload.containerId?.slice(0, SHORT_ID_DIGITS) ?? node,
     container: NO_CONTAINER,
   }
