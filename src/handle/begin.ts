@@ -19,10 +19,12 @@ import { placeOf } from '../workload/place.ts'
 import { type Resolved, resolveWorkload } from '../workload/resolve.ts'
 import type { Zstd } from '../zstd/codec.ts'
 import { examine, type Examination } from './examine.ts'
+import { Hold } from './hold.ts'
 import { CoreInput, type HeadReading } from './input.ts'
 import { type KitWithMini, readMini } from './mini.ts'
 import { lowerPriority } from './priority.ts'
 import { commOf } from './record.ts'
+import { unopenedStore } from './unopened-store.ts'
 
 /** What the binary gives the handler; tests give other things. */
 export interface HandleDeps {
@@ -43,12 +45,16 @@ export interface Beginning {
   readonly reading: ProcessReading
   readonly head: HeadReading
   readonly input: CoreInput
+  /** Of the process: input and memory end with it. */
+  readonly hold: Hold
   /** Absent where the process's memory cannot be had. */
   readonly examination: Examination | undefined
   readonly mini: KitWithMini | undefined
   readonly signature: string | undefined
   readonly place: Place
   readonly policy: Policy
+  /** Who it was, by files or, where they do not tell, by sockets. */
+  readonly named: Workload
   readonly describing: Promise<Resolved>
   readonly store: Store
   /** Loads it at the first call. */
@@ -66,12 +72,14 @@ export async function begin(crash: CrashFacts, config: Config, deps: HandleDeps)
   const done = (step: string): void => void (durations[step] = Math.round(performance.now() * 10) / 10)
   const id = crashId(crash.timeSeconds, Date.now() % 1000, randomBytes(5))
   const node = config.node.name ?? hostname()
+  const hold = new Hold(config.hold.secondsMax)
   const notLowered = lowerPriority(config.handler)
 
   const reading = readProcess(crash, config.capture.environ)
   done('procRead')
   const resolution = resolveWorkload({ cgroup: cgroupOf(reading), uid: crash.uid }, config.workload)
   const input = new CoreInput(deps.os)
+  hold.holds(() => input.close())
   const head = await input.readHead()
   done('headRead')
   const named = await Promise.race([resolution.namedByFiles, sleep(FILES_MS_MAX, undefined, { ref: false })])
@@ -79,11 +87,12 @@ export async function begin(crash: CrashFacts, config: Config, deps: HandleDeps)
   let loaded: Zstd | undefined
   const zstd = () => (loaded ??= deps.zstd(config.capture.zstd))
   const held = await readHeld({ crash, config, reading, head, zstd, named, node, done })
+  hold.holds(() => held.examination?.memory.close())
   const asking = held.isSpent ? resolution.identified.then(onlyNames) : resolution.describe()
   const describing = asking.finally(() => done('described'))
 
   // Meanwhile runtimes answer.
-  const store = await deps.openStore(config.store)
+  const store = await deps.openStore(config.store).catch(unopenedStore)
   const workload = named ?? (await resolution.identified)
   if (!named) done('identified')
   const place = placeOf(workload, node)
@@ -94,7 +103,20 @@ export async function begin(crash: CrashFacts, config: Config, deps: HandleDeps)
     { place, workload: workload.kind, labels, annotations, signal, comm: commOf(reading) },
     config,
   )
-  const known = { id, node, crash, config, reading, head, input, place, policy, describing }
+  const known = {
+    id,
+    node,
+    crash,
+    config,
+    reading,
+    head,
+    input,
+    hold,
+    place,
+    policy,
+    named: workload,
+    describing,
+  }
   return {
     ...known,
     ...{ store, zstd, durations, done },

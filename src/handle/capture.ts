@@ -7,17 +7,21 @@ import type { CrashFacts, Outcome, RefusalReason, Workload } from '../crash.ts'
 import { CoreliftError, EXIT, type ExitCode } from '../errors.ts'
 import { LOG_LEVEL } from '../kernel/kmsg.ts'
 import type { Os } from '../os/os.ts'
-import { coreKey, crashPrefix, indexKey, kitKey, manifestKey } from '../store/keys.ts'
-import { encodeManifest, type ManifestCore, type ManifestMini } from '../store/manifest.ts'
+import { crashKeys, crashPrefix } from '../store/keys.ts'
+import type { ManifestCore, ManifestMini } from '../store/manifest.ts'
 import type { ObjectStore } from '../store/multipart.ts'
-import type { Store } from '../store/store.ts'
 import { begin, type Beginning, type HandleDeps } from './begin.ts'
+import { commit } from './commit.ts'
+import type { Hold } from './hold.ts'
+import { Journal } from './journal.ts'
 import { finishKit, Kit, type KitOutcome } from './kit.ts'
 import { readSmallerMini } from './mini.ts'
-import { commOf, type CrashRecord, describeCrash, describePlace, manifestOf } from './record.ts'
+import { draftRecord, noteOf } from './notes.ts'
+import { commOf, type CrashRecord, describeCrash, describePlace } from './record.ts'
 import { log, report } from './report.ts'
+import { Patience, SpillingStore } from './spill.ts'
 import { describeStacks } from './stacks.ts'
-import { type CoreSource, kernelsCore, storeAfter, storeCore, trimmedCore } from './stream.ts'
+import { type CoreSource, kernelsCore, storeCore, type StreamOptions, trimmedCore } from './stream.ts'
 
 /**
  * Takes one crash, from the reading of /proc to the manifest.
@@ -31,68 +35,80 @@ export async function capture(crash: CrashFacts, config: Config, deps: HandleDep
 
 /** `capture = "off"`: the log is all that hears of the crash. */
 function keepNothing(beginning: Beginning, os: Os): ExitCode {
-  const { crash, reading, place, policy, store } = beginning
-  release(beginning)
+  const { crash, reading, place, policy, store, hold } = beginning
+  hold.release()
   store.close()
   const who = `${describeCrash(crash, commOf(reading))} in ${describePlace(place)}`
   log(os, LOG_LEVEL.notice, `${who}: nothing kept, as ${policy.from.capture} says`)
   return EXIT.ok
 }
 
-/** Lets the process go. */
-function release({ input, examination }: Beginning): void {
-  input.close()
-  examination?.memory.close()
-}
-
 async function keep(beginning: Beginning, deps: HandleDeps): Promise<ExitCode> {
-  const { id, place, describing, store, done } = beginning
+  const { id, place, describing, config, hold, done } = beginning
   const admission = await admitCore(beginning, deps.os)
   const packed = beginning.isSpent ? undefined : await kitWithin(beginning, admission)
   const source = sourceOf(beginning, admission)
-  if (source === undefined) release(beginning)
+  if (source === undefined) hold.release()
   done('admitted')
 
-  const prefix = crashPrefix({ namespace: place.namespace, pod: place.pod, id })
+  const journal = new Journal(deps.os, config, id)
+  const keys = crashKeys(crashPrefix({ namespace: place.namespace, pod: place.pod, id }))
+  const draft = draftRecord(beginning, deps.version)
+  const noted = beginning.isSpent ? undefined : journal.begin(noteOf(draft, keys, 'open', { why: KILLED }))
+  const patience = new Patience(hold.whenOver)
+  const spilling = new SpillingStore(beginning.store, journal, patience)
+
   if (source) deps.os.dropUnused()
+  else patience.processGone()
   const workload = describing.then(resolved => resolved.workload)
-  const storing = storeKit(beginning, packed?.kit, workload, kitKey(prefix))
-  const streamed = await storeSource(
-    beginning,
-    admission,
-    source,
-    storeAfter(store, storing),
-    coreKey(prefix),
-  )
+  const storing = storeKit(beginning, packed?.kit, workload, {
+    store: noted ? spilling.after(noted) : spilling,
+    key: keys.kit,
+  }).then(async stored => {
+    const { kit } = stored
+    const mini = kit === null ? null : (packed?.mini ?? null)
+    const sofar: CrashRecord = { ...draft, kit, mini, outcome: mini === null ? 'record' : 'mini' }
+    if (source) await journal.amend(noteOf(sofar, keys, 'open', { why: KILLED }))
+    return { ...stored, mini }
+  })
+  const onRead = () => {
+    hold.release()
+    patience.processGone()
+    done('bodyRead')
+  }
+  const target = { store: spilling.after(storing), key: keys.core, onRead }
+  const streamed = await storeSource(beginning, admission, source, target)
   const stored = await storing
   done('stored')
 
-  const keptMini = stored.kit === null ? null : (packed?.mini ?? null)
   const record: CrashRecord = {
     ...beginning,
     workload: await workload,
-    outcome: outcomeOf(admission, streamed.core, keptMini),
+    outcome: outcomeOf(admission, streamed.core, stored.mini),
     core: streamed.core,
-    mini: keptMini,
+    mini: stored.mini,
     reduction: streamed.reduction,
     kit: stored.kit,
     stacks: describeStacks(beginning.examination),
-    warnings: [...beginning.warnings, ...admission.warnings, ...stored.warnings],
+    warnings: [...beginning.warnings, ...admission.warnings, ...stored.warnings, ...journal.warnings],
     version: deps.version,
   }
-  const unindexed = await commit(record, store, prefix)
-  store.close()
-  return report(deps.os, record, unindexed)
+  const committed = await commit({ record, keys, beginning, spilling, journal })
+  beginning.store.close()
+  return report(deps.os, record, committed)
 }
 
+/** Of an entry that its handler left open. */
+const KILLED = 'the handler was killed'
+
 async function storeKit(
-  { reading, config, store, done }: Beginning,
+  { reading, config, done }: Beginning,
   kit: Kit | undefined,
   workload: Promise<Workload>,
-  key: string,
+  target: { readonly store: ObjectStore; readonly key: string },
 ): Promise<KitOutcome> {
   if (kit === undefined) return { kit: null, warnings: [] }
-  const outcome = await finishKit(kit, reading, workload, config.capture.logLines, { store, key })
+  const outcome = await finishKit(kit, reading, workload, config.capture.logLines, target)
   done('kitStored')
   return outcome
 }
@@ -127,13 +143,20 @@ async function kitWithin(
 }
 
 /** @returns undefined where no core is to be stored beside the kit. */
-function sourceOf({ head, input, examination }: Beginning, admission: Admission): CoreSource | undefined {
+function sourceOf(
+  { head, input, examination, hold }: Beginning,
+  admission: Admission,
+): CoreSource | undefined {
   if (head.scan.state !== 'core') return undefined
   if (admission.rung === 'full') return kernelsCore(input, head.scan.head, head)
   if (admission.rung !== 'trimmed' || examination === undefined) return undefined
   const { memory, files } = examination
   const { bytesMax } = admission
-  return trimmedCore(planCore({ kind: 'trimmed', head: head.scan.head, memory, files, bytesMax }), memory)
+  return trimmedCore(
+    planCore({ kind: 'trimmed', head: head.scan.head, memory, files, bytesMax }),
+    memory,
+    hold,
+  )
 }
 
 /** The core, where it was admitted and the store takes it; else the reason. */
@@ -141,22 +164,17 @@ async function storeSource(
   beginning: Beginning,
   admission: Admission,
   source: CoreSource | undefined,
-  store: ObjectStore,
-  key: string,
+  target: Pick<StreamOptions, 'store' | 'key' | 'onRead'>,
 ): Promise<{ core: ManifestCore | null; reduction: Reduction | undefined }> {
-  const { head, zstd, config, done } = beginning
+  const { head, zstd, config, hold } = beginning
   const reduction = admission.rung === 'full' ? undefined : admission
   let bytesKept = 0
   try {
     if (source === undefined || head.scan.state !== 'core') return { core: null, reduction }
     const compressor = zstd().compressor(config.capture.zstdLevel, 'many')
-    const onRead = () => {
-      release(beginning)
-      done('bodyRead')
-    }
-    const core = await storeCore({ source, head: head.scan.head, store, key, compressor, onRead })
+    const core = await storeCore({ source, head: head.scan.head, compressor, ...target })
     bytesKept = core.bytesReceived
-    return { core, reduction }
+    return { core, reduction: hold.isOver && !core.complete ? tooLate(core, hold) : reduction }
   } catch (error) {
     return { core: null, reduction: failureOf(error) }
   } finally {
@@ -167,6 +185,11 @@ async function storeSource(
   }
 }
 
+function tooLate({ bytesReceived, bytesExpected }: ManifestCore, { secondsMax }: Hold): Reduction {
+  const came = `${bytesReceived} of ${bytesExpected} bytes were read by then`
+  return { reason: 'deadline', text: `the process was held for hold.seconds_max = ${secondsMax} s: ${came}` }
+}
+
 function failureOf(error: unknown): Reduction {
   if (error instanceof CoreliftError) return { reason: 'store', text: `${error.message} [${error.code}]` }
   return { reason: 'failed', text: String(error) }
@@ -175,25 +198,4 @@ function failureOf(error: unknown): Reduction {
 function outcomeOf({ rung }: Admission, core: ManifestCore | null, mini: ManifestMini | null): Outcome {
   if (core !== null) return rung
   return mini === null ? 'record' : 'mini'
-}
-
-/**
- * The manifest makes the crash exist, the index entry makes it found by time.
- * @returns Why it is not in the index, where that failed: it is found by its pod all the same.
- */
-async function commit(record: CrashRecord, store: Store, prefix: string): Promise<string | undefined> {
-  await store.put(manifestKey(prefix), encodeManifest(manifestOf(record)), 'application/json')
-  const index = indexKey({
-    id: record.id,
-    ...record.place,
-    signal: record.crash.signal,
-    comm: commOf(record.reading),
-    outcome: record.core?.complete === false ? 'incomplete' : record.outcome,
-  })
-  try {
-    await store.put(index, new Uint8Array(0))
-    return undefined
-  } catch (error) {
-    return (error as Error).message
-  }
 }

@@ -73,6 +73,7 @@ export class CoreInput {
 
   /** The kernel writes page by page: many small reads make one chunk, or each would go the whole way by itself. */
   #readAvailable(bytesMax: number): number {
+    if (this.#closed) return 0
     const bytesWanted = Math.min(bytesMax, READ_BYTES)
     let filled = 0
     while (filled < bytesWanted) {
@@ -84,7 +85,7 @@ export class CoreInput {
     return filled
   }
 
-  /** Lets the kernel go on: the crashed process is reaped once nobody can read from the pipe. */
+  /** Lets the kernel go on: the crashed process is reaped once nobody can read from the pipe. Reading on finds the end. */
   close(): void {
     if (this.#closed) return
     this.#closed = true

@@ -40,7 +40,7 @@ export class Kit {
   }
 
   /** Stores it; nothing can be added then. */
-  async store(store: Store, key: string): Promise<ManifestKit> {
+  async store(store: Pick<Store, 'put'>, key: string): Promise<ManifestKit> {
     await this.#tar.finish()
     await this.#seekable.finish()
     const object = Buffer.concat(this.#chunks)
@@ -82,7 +82,7 @@ export async function finishKit(
   reading: ProcessReading,
   workload: Promise<Workload>,
   linesMax: number,
-  target: { readonly store: Store; readonly key: string },
+  target: { readonly store: Pick<Store, 'put'>; readonly key: string },
 ): Promise<KitOutcome> {
   const log = await readLog(await workload, linesMax)
   try {

@@ -139,21 +139,26 @@ function pidfdWarnings(pidfd: PidfdState): string[] {
 }
 
 /** One line for people who read the log, and how loud. */
-export function logLine(record: CrashRecord): { level: LogLevel; line: string } {
+export function logLine(record: CrashRecord, kept: 'stored' | 'spooled'): { level: LogLevel; line: string } {
   const { crash, place, core, mini, reduction, outcome, id } = record
   const who = `${describeCrash(crash, commOf(record.reading))} in ${describePlace(place)}${atFirstFrame(record)}`
-  const why = reduction && ` (${reduction.reason}: ${printable(reduction.text)})`
+  const why = reduction ? ` (${reduction.reason}: ${printable(reduction.text)})` : ''
   if (core === null) {
-    const what = mini === null ? 'record only' : `mini core of ${mini.bytes} bytes stored`
+    const what =
+      mini === null
+        ? kept === 'stored'
+          ? 'record only'
+          : 'record spooled'
+        : `mini core of ${mini.bytes} bytes ${kept}`
     return { level: LOG_LEVEL.warning, line: `${who}: ${what}${why}, id ${id}` }
   }
   const sizes = `${core.bytesReceived} bytes as ${core.bytesStored}`
   if (!core.complete) {
-    const line = `${who}: incomplete core stored, ${sizes} of ${core.bytesExpected} expected, id ${id}`
+    const line = `${who}: incomplete core ${kept}, ${sizes} of ${core.bytesExpected} expected${why}, id ${id}`
     return { level: LOG_LEVEL.warning, line }
   }
-  if (outcome === 'full') return { level: LOG_LEVEL.notice, line: `${who}: core stored, ${sizes}, id ${id}` }
-  return { level: LOG_LEVEL.warning, line: `${who}: trimmed core stored, ${sizes}${why}, id ${id}` }
+  if (outcome === 'full') return { level: LOG_LEVEL.notice, line: `${who}: core ${kept}, ${sizes}, id ${id}` }
+  return { level: LOG_LEVEL.warning, line: `${who}: trimmed core ${kept}, ${sizes}${why}, id ${id}` }
 }
 
 /** ` at read_config+0x15`, ` at libc.so.6+0x167ad8`; nothing where the first frame is not known. */

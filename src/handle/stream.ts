@@ -9,6 +9,7 @@ import { MAPPINGS_MAX, type ManifestCore, type ManifestTrim, manifestText } from
 import { MultipartWriter, type ObjectStore } from '../store/multipart.ts'
 import type { FrameCompressor } from '../zstd/codec.ts'
 import { SeekableWriter } from '../zstd/seekable-writer.ts'
+import type { Hold } from './hold.ts'
 import type { CoreInput, HeadReading } from './input.ts'
 import { countedChunks } from './kit.ts'
 
@@ -39,20 +40,24 @@ async function* chunksOf(input: CoreInput, begun: Uint8Array): AsyncGenerator<Ui
 }
 
 /** A core cut to a budget. What the process no longer had to read is zero in it. */
-export function trimmedCore(plan: CorePlan, memory: Memory): CoreSource {
+export function trimmedCore(plan: CorePlan, memory: Memory, hold: Pick<Hold, 'isOver'>): CoreSource {
   const reading = countedChunks(plan, memory)
   return {
-    chunks: withTurns(reading.chunks),
+    chunks: withTurns(reading.chunks, hold),
     bytesExpected: plan.bytes,
     segments: plan.runs.length + 1, // and the notes
-    isComplete: () => reading.bytesUnreadable === 0,
+    isComplete: bytesReceived => bytesReceived === plan.bytes && reading.bytesUnreadable === 0,
     trimmed: trimOf(plan),
   }
 }
 
-/** Sockets get a turn after each chunk, however fast memory is. */
-async function* withTurns(chunks: Iterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+/** Sockets get a turn after each chunk, however fast memory is. Memory that was let go reads as zeros: it ends before. */
+async function* withTurns(
+  chunks: Iterable<Uint8Array>,
+  hold: Pick<Hold, 'isOver'>,
+): AsyncGenerator<Uint8Array> {
   for (const chunk of chunks) {
+    if (hold.isOver) return
     yield chunk
     await nextTurn()
   }
@@ -128,29 +133,5 @@ export async function storeCore(options: StreamOptions): Promise<ManifestCore> {
     options.onRead()
     await object.abort().catch(() => undefined) // the first failure is the one to report
     throw error
-  }
-}
-
-/**
- * A store whose parts go out once something else is there: the kit, with the mini core, before the core it may have to
- * stand in for. Buffers are filled meanwhile.
- */
-export function storeAfter(store: ObjectStore, first: Promise<unknown>): ObjectStore {
-  return {
-    async put(...object) {
-      await first
-      return store.put(...object)
-    },
-    async startUpload(...object) {
-      const upload = await store.startUpload(...object)
-      return {
-        async putPart(...part) {
-          await first
-          return upload.putPart(...part)
-        },
-        complete: receipts => upload.complete(receipts),
-        abort: () => upload.abort(),
-      }
-    },
   }
 }

@@ -1,0 +1,26 @@
+import t from 'tap'
+import { Hold } from '../../src/handle/hold.ts'
+
+t.test('at the deadline everything of the process is let go, once', async t => {
+  const letGo: string[] = []
+  // Counted from the start of this process, which is longer ago.
+  const hold = new Hold(0)
+  t.equal(hold.isOver, false)
+  hold.holds(() => letGo.push('input'))
+  await hold.whenOver
+  t.strictSame([hold.isOver, letGo], [true, ['input']])
+  hold.holds(() => letGo.push('memory'))
+  t.strictSame(letGo, ['input', 'memory'], 'what comes later is not held at all')
+  hold.release()
+  t.equal(letGo.length, 2)
+})
+
+t.test('a process that was let go before is not held at the deadline, which comes all the same', async t => {
+  const letGo: string[] = []
+  const hold = new Hold(performance.now() / 1000 + 0.05)
+  hold.holds(() => letGo.push('input'))
+  hold.release()
+  t.strictSame([hold.isOver, letGo], [false, ['input']])
+  await hold.whenOver
+  t.strictSame([hold.isOver, letGo], [true, ['input']])
+})
