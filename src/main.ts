@@ -6,6 +6,7 @@ import addonFile from '../build/zstd.node' with { type: 'file' }
 import { loadConfig } from './config/load.ts'
 import { CORE_PATTERN } from './kernel/core-pattern.ts'
 import { libcOs, memfdCreate } from './os/libc.ts'
+import { openBucket } from './store/open-bucket.ts'
 import { openStore } from './store/open.ts'
 import { addonZstd, loadAddon, runtimeZstd, type Zstd } from './zstd/codec.ts'
 
@@ -29,8 +30,8 @@ function zstd(implementation: 'addon' | 'runtime'): Zstd {
 }
 
 const HANDLER_CONFIG = '/etc/corelift/config.toml'
-/** Bun keeps the bodies of failed requests until it collects: 341 MiB after 400 resets, 185 with this. */
-const beforeRetry = (): void => Bun.gc(true)
+/** Bun keeps the bodies of requests until it collects: 341 MiB after 400 resets, 185 with this before each retry. */
+const collect = (): void => Bun.gc(true)
 
 async function main(args: readonly string[]): Promise<number> {
   // `--config FILE` may stand before any command, also in a core_pattern: that crash must not be lost.
@@ -50,7 +51,7 @@ async function kernelEntry(args: readonly string[]): Promise<number> {
     loadConfig: file =>
       loadConfig({ file: file ?? HANDLER_CONFIG, env: process.env, flags: {}, required: ['store.url'] })
         .config,
-    openStore: config => openStore(config, { beforeRetry }),
+    openStore: config => openStore(config, { beforeRetry: collect }),
   })
 }
 
@@ -71,8 +72,11 @@ async function peoplesEntry(args: readonly string[]): Promise<number> {
     { stdout, stderr, env, interrupted: interrupted.signal },
     {
       version: CORELIFT_VERSION,
+      os: libcOs,
+      collect,
       loadConfig,
-      openStore: (config, hooks) => openStore(config, { beforeRetry, ...hooks }),
+      openStore: (config, hooks) => openStore(config, { beforeRetry: collect, ...hooks }),
+      openBucket,
       decompressor: () => zstd('addon').decompressor(),
       demangle: () => loadDemangle(readFileSync(demangleFile)),
       now: () => new Date(),

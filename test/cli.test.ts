@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
+import { fakeLock } from './budget/fake-lock.ts'
 import { runCli } from '../src/cli.ts'
 import type { CliDeps } from '../src/commands/session.ts'
 import type { Io } from '../src/commands/terminal.ts'
@@ -21,6 +22,9 @@ interface Opened {
 function depsFor(store: MemoryStore, opened: Opened = {}): CliDeps {
   return {
     version: '1.2.3',
+    os: fakeLock(),
+    openBucket: () => Promise.reject(new Error('no test asks for it')),
+    collect: () => undefined,
     // Whatever this machine has configured is not looked at.
     loadConfig: sources => loadConfig({ ...sources, searched: [] }),
     openStore: config => {

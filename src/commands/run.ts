@@ -2,10 +2,11 @@
 
 import { SYSTEM_CONFIG_FILE } from '../config/settings.ts'
 import type { Config, ConfigKeyName } from '../config/table.ts'
-import { CoreliftError } from '../errors.ts'
+import { CoreliftError, EXIT } from '../errors.ts'
 import { printable } from '../printable.ts'
 import { signalNumber } from '../signals.ts'
 import type { Store } from '../store/store.ts'
+import { sweep } from '../sweep/sweep.ts'
 import { budgetReport } from './budget.ts'
 import {
   configCheck,
@@ -20,14 +21,17 @@ import { crashInfo } from './info.ts'
 import { listCrashes, type LsEntry, type LsQuery } from './ls.ts'
 import { renderBudget } from './render-budget.ts'
 import { renderInfo } from './render-info.ts'
+import { renderStatus } from './render-status.ts'
+import { renderSweep } from './render-sweep.ts'
 import { renderWhose } from './render-workload.ts'
 import { renderBytes, renderJson, renderList } from './render.ts'
 import { storeFlags, type GlobalOptions, type Session } from './session.ts'
+import { statusReport } from './status.ts'
 import { colorsFor, write } from './terminal.ts'
 import { parseTime } from './time.ts'
 import { whose } from './whose.ts'
 
-interface TargetOptions extends GlobalOptions {
+export interface TargetOptions extends GlobalOptions {
   readonly namespace?: string
 }
 
@@ -48,16 +52,16 @@ export interface GetOptions extends TargetOptions {
   readonly mini?: boolean
 }
 
-function note(session: Session, text: string): Promise<void> {
+export function note(session: Session, text: string): Promise<void> {
   return write(session.io.stderr, `corelift: ${printable(text)}\n`)
 }
 
-function configSources(session: Session, options: GlobalOptions, required: readonly ConfigKeyName[]) {
+export function configSources(session: Session, options: GlobalOptions, required: readonly ConfigKeyName[]) {
   const { env } = session.io
   return { file: options.config, env, flags: storeFlags(options), required }
 }
 
-async function withStore(
+export async function withStore(
   session: Session,
   options: GlobalOptions,
   use: (store: Store) => Promise<void>,
@@ -193,9 +197,13 @@ export async function runGet(session: Session, target: string, options: GetOptio
 }
 
 /** The handler's file, not a person's: what that makes of a crash is the question. */
-function handlerConfig({ deps }: Session, options: GlobalOptions): Config {
+export function handlerConfig(
+  { deps }: Session,
+  options: GlobalOptions,
+  required: readonly ConfigKeyName[] = [],
+): Config {
   const file = options.config === undefined ? { searched: [SYSTEM_CONFIG_FILE] } : { file: options.config }
-  return deps.loadConfig({ ...file, env: {} }).config
+  return deps.loadConfig({ ...file, env: {}, required }).config
 }
 
 export async function runWhose(session: Session, pid: string, options: GlobalOptions): Promise<void> {
@@ -210,6 +218,32 @@ export async function runBudget(session: Session, options: GlobalOptions): Promi
   const report = budgetReport(handlerConfig(session, options), deps.now())
   const colors = colorsFor(io.stdout, io.env, options.color)
   await write(io.stdout, options.json ? renderJson(report) : renderBudget(report, colors))
+}
+
+export interface SweepCliOptions extends GlobalOptions {
+  readonly now?: boolean
+}
+
+export async function runSweep(session: Session, options: SweepCliOptions): Promise<void> {
+  const { io, deps } = session
+  const config = handlerConfig(session, options, ['store.url'])
+  const { os, version, openStore, collect, now } = deps
+  const sleep = (milliseconds: number) => new Promise(resolve => setTimeout(resolve, milliseconds))
+  const random = Math.random
+  const report = await sweep(
+    config,
+    { os, version, openStore, collect, now, sleep, random },
+    { atOnce: options.now ?? false },
+  )
+  await write(io.stdout, options.json ? renderJson(report) : renderSweep(report))
+  if (report.state === 'swept' && report.waiting.length > 0) session.exitCode = EXIT.store
+}
+
+export async function runStatus(session: Session, options: GlobalOptions): Promise<void> {
+  const { io, deps } = session
+  const report = await statusReport(handlerConfig(session, options), deps.os)
+  const colors = colorsFor(io.stdout, io.env, options.color)
+  await write(io.stdout, options.json ? renderJson(report) : renderStatus(report, colors))
 }
 
 export async function runConfigCheck(

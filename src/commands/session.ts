@@ -4,6 +4,8 @@ import type { LoadedConfig } from '../config/load.ts'
 import type { ConfigSources } from '../config/settings.ts'
 import type { CONFIG_TABLE, Config, ConfigKeyName } from '../config/table.ts'
 import type { ExitCode } from '../errors.ts'
+import type { Os } from '../os/os.ts'
+import type { BucketAdmin } from '../store/bucket.ts'
 import type { RetryHooks } from '../store/retry.ts'
 import type { Store } from '../store/store.ts'
 import type { FrameDecompressor } from '../zstd/codec.ts'
@@ -13,8 +15,13 @@ import type { Io } from './terminal.ts'
 /** What the commands are given, so that tests can give them something else. */
 export interface CliDeps {
   readonly version: string
+  /** For commands of the node. */
+  readonly os: Pick<Os, 'tryLock'>
+  /** Collects garbage, at once. */
+  readonly collect: () => void
   readonly loadConfig: (sources: ConfigSources) => LoadedConfig
   readonly openStore: (config: Config['store'], hooks: RetryHooks) => Promise<Store>
+  readonly openBucket: (config: Config['store']) => Promise<BucketAdmin>
   /** Called by `get` only: it loads zstd. */
   readonly decompressor: () => FrameDecompressor
   /** Called by `info` only, where there are stacks: it loads demanglers. */

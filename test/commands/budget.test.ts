@@ -54,6 +54,9 @@ async function run(t: Test, directory: string, ...argv: string[]) {
   const io = testIo()
   const exitCode = await runCli(['budget', '--config', file, ...argv], io, {
     version: '1.2.3',
+    os: fakeLock(),
+    openBucket: () => Promise.reject(new Error('no test asks for it')),
+    collect: () => undefined,
     loadConfig,
     openStore: () => Promise.resolve(new MemoryStore()),
     decompressor: () => deflateFrames,

@@ -1,0 +1,40 @@
+// What a sweep did, for a journal that somebody reads once a month: a line for each thing that is not as it should be.
+import { printable } from '../printable.ts'
+import type { SweepReport } from '../sweep/sweep.ts'
+
+/** Of crashes that wait for the same reason, so many are named. */
+const NAMED_MAX = 3
+
+export function renderSweep(report: SweepReport): string {
+  if (report.state === 'busy') return 'another sweep is at work\n'
+  const { sent, waiting, salvaged, dropped, kernelLogLost, expired, leftAloneUntil, spoolProblem } = report
+  const lines = [
+    ...(sent.length > 0 ? [`sent ${count(sent.length, 'crash', 'crashes')}`] : []),
+    ...waitingLines(waiting),
+    ...salvaged.map(id => `${id}: its note in the spool was damaged; it is on record as unknown`),
+    ...expired.map(id => `${id}: waited for longer than spool.age_max, dropped`),
+    ...dropped.map(
+      ({ cause, comm, count: times }) =>
+        `the kernel dropped ${count(times, 'crash', 'crashes')} of ${comm === '' ? 'programs it does not name' : printable(comm)}: ${cause}`,
+    ),
+    ...(kernelLogLost > 0
+      ? [`${kernelLogLost} lines of the kernel log were overwritten before they were read`]
+      : []),
+    ...(spoolProblem === undefined ? [] : [spoolProblem]),
+    ...(leftAloneUntil === undefined
+      ? []
+      : [`the store asked for fewer requests: left alone until ${leftAloneUntil}`]),
+  ]
+  return lines.map(line => `${line}\n`).join('')
+}
+
+function waitingLines(waiting: (SweepReport & { state: 'swept' })['waiting']): string[] {
+  const byWhy = new Map<string, string[]>()
+  for (const { id, why } of waiting) byWhy.set(why, [...(byWhy.get(why) ?? []), id])
+  return [...byWhy].map(([why, ids]) => {
+    const more = ids.length > NAMED_MAX ? ` and ${ids.length - NAMED_MAX} more` : ''
+    return `waiting: ${ids.slice(0, NAMED_MAX).join(', ')}${more}: ${printable(why)}`
+  })
+}
+
+const count = (number: number, one: string, many: string): string => `${number} ${number === 1 ? one : many}`
