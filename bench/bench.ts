@@ -6,10 +6,12 @@ import { inputRate } from './input-rate.ts'
 import { listRequests, listTime } from './listing.ts'
 import type { Measurement, Row } from './measurement.ts'
 import { miniCore } from './mini-core.ts'
+import { outage } from './outage.ts'
 import { peakMemory } from './peak-memory.ts'
 import { resolution } from './resolution.ts'
 import { rootWrites } from './root-writes.ts'
 import { start } from './start.ts'
+import { sweep } from './sweep.ts'
 import { timeToGone } from './time-to-gone.ts'
 
 const MEASUREMENTS: readonly Measurement[] = [
@@ -17,6 +19,8 @@ const MEASUREMENTS: readonly Measurement[] = [
   timeToGone,
   miniCore,
   peakMemory,
+  outage,
+  sweep,
   start,
   rootWrites,
   resolution,

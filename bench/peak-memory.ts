@@ -33,7 +33,7 @@ export const peakMemory: Measurement = {
   },
 }
 
-interface Peak {
+export interface Peak {
   readonly mib: number
   /** What it consisted of when it was last read. */
   readonly anonymousMib: number
@@ -41,7 +41,7 @@ interface Peak {
 }
 
 /** VmHWM only grows, and begins anew at execve: its last reading is the peak but for the handler's last moments. */
-async function peakOfDump(handler: Handler): Promise<Peak> {
+export async function peakOfDump(handler: Handler): Promise<Peak> {
   let status = ''
   const dump = { done: false }
   const watch = async (): Promise<void> => {

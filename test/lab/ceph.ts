@@ -11,6 +11,7 @@ import { createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3'
 import type { S3Server } from './s3-embedded.ts'
 
 const run = promisify(execFile)
@@ -59,6 +60,21 @@ export async function startCeph(directory: string): Promise<Omit<S3Server, 'buck
     throw error
   }
   return { endpoint, accessKey: ACCESS_KEY, secretKey: SECRET_KEY, stop }
+}
+
+/** The same, with an empty bucket. */
+export async function startCephWithBucket(directory: string, bucket = 'cores'): Promise<S3Server> {
+  const server = { ...(await startCeph(directory)), bucket }
+  const credentials = { accessKeyId: server.accessKey, secretAccessKey: server.secretKey }
+  const client = new S3Client({
+    endpoint: server.endpoint,
+    region: 'us-east-1',
+    forcePathStyle: true,
+    credentials,
+  })
+  await client.send(new CreateBucketCommand({ Bucket: bucket }))
+  client.destroy()
+  return server
 }
 
 class Cluster {

@@ -62,6 +62,7 @@ export interface TestNode {
 
 /**
  * @param config - More configuration, TOML; `[store]` (unless `store` replaces it), `state_dir` and high rates are given.
+ * `$DIR` in it stands for the node's directory.
  */
 export function makeNode(config = '', store?: string): TestNode {
   const dir = mkdtempSync(join(TMPFS, 'cl-'))
@@ -72,10 +73,8 @@ export function makeNode(config = '', store?: string): TestNode {
   // Tests crash the same program over and over; those about rates say their own.
   const rates = /^(signature|workload)_full/m.test(config) ? '' : UNRATIONED
   const state = `state_dir = "${dir}/state"\n${rates}`
-  writeFileSync(
-    configFile,
-    `${store ?? `[store]\nurl = "file://${storeDir}"`}\n${budget}${budget && state}${config.replace(/^\[budget\]$/m, `[budget]\n${state}`)}\n`,
-  )
+  const text = `${store ?? `[store]\nurl = "file://${storeDir}"`}\n${budget}${budget && state}${config.replace(/^\[budget\]$/m, `[budget]\n${state}`)}\n`
+  writeFileSync(configFile, text.replaceAll('$DIR', dir))
   const binary = join(dir, 'b')
   symlinkSync(BINARY, binary)
   const teeFile = join(dir, 'sent')
