@@ -10,7 +10,7 @@ const NAMED_MAX = 50
 
 export function renderStatus(report: StatusReport, colors: Colors): string {
   const { waiting } = report
-  const head = ['ID', 'NAMESPACE/POD', 'OUTCOME', 'BYTES', 'STATE', 'WHY']
+  const head = ['SINCE (UTC)', 'NAMESPACE/POD', 'OUTCOME', 'BYTES', 'STATE', 'ID', 'WHY']
   const rows = waiting.slice(0, NAMED_MAX).map(waitingRow)
   const more = waiting.length - rows.length
   return [
@@ -33,6 +33,10 @@ function fields({ spool, waiting, lastSweep, lastSuccess, backoff }: StatusRepor
     ['spool', spool === null ? 'none: spool.dir is not set' : spool.dir],
     ['problem', spool?.problem],
     ['held', usageOf(spool)],
+    [
+      'lost',
+      spool?.usage?.lost ? `${spool.usage.lost} crashes, for want of room even for a record` : undefined,
+    ],
     ['waiting', waiting.length === 0 ? 'nothing' : `${waiting.length} crashes, ${renderBytes(bytes)}`],
     ['last sweep', lastSweep ?? 'none since boot: corelift sweep is for a timer'],
     ['last success', lastSuccess],
@@ -46,7 +50,8 @@ function usageOf(spool: StatusReport['spool']): string | undefined {
   return `${renderBytes(bytes)} of ${renderBytes(bytesMax)}, ${renderBytes(diskFreeBytes)} free on its disk`
 }
 
-function waitingRow({ id, place, outcome, bytes, state, why }: WaitingCrash): string[] {
+function waitingRow({ id, since, place, outcome, bytes, state, why }: WaitingCrash): string[] {
   const where = place === null ? '–' : `${printable(place.namespace)}/${printable(place.pod)}`
-  return [id, where, outcome ?? '–', renderBytes(bytes), state, printable(why)]
+  const time = since?.slice(0, 19).replace('T', ' ') ?? '–'
+  return [time, where, outcome ?? '–', renderBytes(bytes), state, id, printable(why)]
 }

@@ -28,12 +28,16 @@ export function renderSweep(report: SweepReport): string {
   return lines.map(line => `${line}\n`).join('')
 }
 
+/** Most wait for the same reason, each in the words of its own first request. */
 function waitingLines(waiting: (SweepReport & { state: 'swept' })['waiting']): string[] {
-  const byWhy = new Map<string, string[]>()
-  for (const { id, why } of waiting) byWhy.set(why, [...(byWhy.get(why) ?? []), id])
-  return [...byWhy].map(([why, ids]) => {
+  const byCode = new Map<string, { ids: string[]; why: string }>()
+  for (const { id, why, code } of waiting) {
+    const { ids, why: first } = byCode.get(code) ?? { ids: [], why }
+    byCode.set(code, { ids: [...ids, id], why: first })
+  }
+  return [...byCode].map(([code, { ids, why }]) => {
     const more = ids.length > NAMED_MAX ? ` and ${ids.length - NAMED_MAX} more` : ''
-    return `waiting: ${ids.slice(0, NAMED_MAX).join(', ')}${more}: ${printable(why)}`
+    return `waiting: ${ids.slice(0, NAMED_MAX).join(', ')}${more}: ${printable(why)} [${code}]`
   })
 }
 

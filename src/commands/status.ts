@@ -7,6 +7,7 @@ import type { CoreliftError } from '../errors.ts'
 import type { Os } from '../os/os.ts'
 import { openPending, openSpoolDir } from '../spool/open.ts'
 import type { Spool, SpoolUsage } from '../spool/spool.ts'
+import { idTime } from '../store/keys.ts'
 import { type Backoff, readSweepState } from '../sweep/sweep-state.ts'
 
 export interface StatusReport {
@@ -30,6 +31,8 @@ export interface SpoolStatus {
 
 export interface WaitingCrash {
   readonly id: string
+  /** ISO 8601: when it crashed. */
+  readonly since: string | null
   /** null: its note cannot be read. */
   readonly place: Place | null
   /** What is to be sent, compressed. */
@@ -86,9 +89,12 @@ async function waitingIn(spool: Spool): Promise<WaitingCrash[]> {
   return found.flatMap(({ id, seen }): WaitingCrash[] => {
     if (seen === undefined) return []
     const { note, bytes } = seen
+    const since = idTime(id)?.toISOString() ?? null
     if (note === undefined || note === 'corrupt')
-      return [{ id, place: null, bytes, state: 'unreadable', outcome: null, why: 'its note cannot be read' }]
+      return [
+        { id, since, place: null, bytes, state: 'unreadable', outcome: null, why: 'its note cannot be read' },
+      ]
     const { place, state, manifest, why } = note
-    return [{ id, place, bytes, state, outcome: manifest.outcome, why }]
+    return [{ id, since, place, bytes, state, outcome: manifest.outcome, why }]
   })
 }

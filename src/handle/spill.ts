@@ -11,7 +11,7 @@ const OBJECT_MS_MAX = 1000
 /** Parts on their way at once; the next one is filled meanwhile. */
 const LANES = 2
 /** How long parts wait for a lane, all of a core's together, before they are spilled: a moment of a store that keeps up. */
-const WAIT_MS_MAX = 250
+const WAIT_MS_MAX = 100
 /** What is on its way when the process is gone already has so much more, where the store has failed to keep up. */
 const END_MS_MAX = 10_000
 const NOTHING_FIRST = Promise.resolve()

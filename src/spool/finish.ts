@@ -174,13 +174,15 @@ class Finish {
     await this.#loseCore(
       found === 'denied'
         ? 'the store may have completed the upload, but this node may not read: corelift verify --repair can tell'
-        : 'the store dropped the upload before it was complete, and what it had of it',
+        : 'the store does not have what was sent of the upload',
     )
     return false
   }
 
   async #beginAgain(core: CoreNote): Promise<boolean> {
-    const { upload: _upload, completing: _completing, ...rest } = this.#note
+    const { upload, completing: _completing, ...rest } = this.#note
+    // Its parts are of no use: the store does not have what it said it had.
+    if (upload !== undefined) await this.#store.resumeUpload(this.#note.keys.core, upload.id).abort()
     const again = { ...core, parts: core.parts.map(({ etag: _etag, ...part }) => part) }
     await this.#save({ ...rest, core: again })
     this.#hasBegunAgain = true

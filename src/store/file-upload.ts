@@ -112,7 +112,7 @@ function bytesWithoutGaps(key: string, receipts: readonly PartReceipt[]): number
   let end = 0
   for (const [index, { number, etag, bytes }] of receipts.entries()) {
     if (number !== index + 1 || etag !== `${end}+${bytes}`) {
-      throw new CoreliftError('E_STORE_PROTOCOL', `part ${index + 1} of ${printable(key)} is missing`)
+      throw new CoreliftError('E_STORE_NO_UPLOAD', `part ${index + 1} of ${printable(key)} is missing`)
     }
     end += bytes
   }

@@ -85,6 +85,13 @@ const FULL: Translation = {
   hint: 'make room in the bucket, or raise its quota',
 }
 
+/** As good as none: an answer on the way named parts that the store does not have. */
+const PARTS: Translation = {
+  code: 'E_STORE_NO_UPLOAD',
+  words: 'the store does not have these parts',
+  hint: 'does something between here and store.endpoint change its answers?',
+}
+
 const BY_NAME: Record<string, Translation> = {
   AccessDenied: DENIED,
   AllAccessDisabled: DENIED,
@@ -117,6 +124,9 @@ const BY_NAME: Record<string, Translation> = {
     words: 'the upload is gone',
     hint: NO_UPLOAD_HINT,
   },
+  InvalidPart: PARTS,
+  InvalidPartOrder: PARTS,
+  EntityTooSmall: PARTS,
   PermanentRedirect: REGION,
   TemporaryRedirect: REGION,
   AuthorizationHeaderMalformed: REGION,

@@ -64,7 +64,8 @@ export interface Upload {
    * Makes the object visible, whole. Again after a success whose answer was lost is a success too, where the store may be
    * asked about the object.
    * @param receipts - Of all parts, by number, also of those that another process sent.
-   * @throws CoreliftError `E_STORE_NO_UPLOAD` when the upload is gone, and the object is not what the parts make.
+   * @throws CoreliftError `E_STORE_NO_UPLOAD` when the upload is gone, or does not have these parts, and the object is not
+   *   what they make.
    */
   complete(receipts: readonly PartReceipt[]): Promise<ETag>
   /** Drops what was sent. Safe to call after a failure of anything above, also of itself. */

@@ -2,7 +2,7 @@
 // garbage of its own, collects by what was sent.
 import type { Store, Upload } from '../store/store.ts'
 
-const BYTES_BETWEEN = 16 * 1024 * 1024
+const BYTES_BETWEEN = 8 * 1024 * 1024
 
 /** @param collect - Collects garbage, at once. */
 export function collecting(store: Store, collect: () => void): Store {

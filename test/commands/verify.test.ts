@@ -1,6 +1,6 @@
 // Verification of a store in memory: every way in which a crash can be less than its manifest says, and what repair makes of it.
 import t, { type Test } from 'tap'
-import { type Finding, verify, type VerifyQuery } from '../../src/commands/verify.ts'
+import { verify, type VerifyQuery } from '../../src/commands/verify.ts'
 import { repair } from '../../src/commands/verify-repair.ts'
 import { coreKey, kitKey, manifestKey, parseIndexKey } from '../../src/store/keys.ts'
 import { decodeManifest } from '../../src/store/manifest-schema.ts'
@@ -34,7 +34,7 @@ async function problems(store: MemoryStore, query: Partial<VerifyQuery> = {}): P
 async function repaired(t: Test, store: MemoryStore): Promise<(string | undefined)[]> {
   const { findings } = await found(store)
   const done: (string | undefined)[] = []
-  for (const finding of findings) done.push(await repair(store, finding as Finding, deps))
+  for (const finding of findings) done.push(await repair(store, finding, deps))
   t.strictSame(await problems(store), [], 'nothing is wrong afterwards')
   return done
 }

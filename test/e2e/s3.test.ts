@@ -1,5 +1,5 @@
 // The whole way over S3: a handler with nothing but its configuration, the people's commands from somewhere else.
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { CreateBucketCommand } from '@aws-sdk/client-s3'
@@ -88,22 +88,24 @@ async function listed(list: () => ReturnType<typeof run>): Promise<Listed[]> {
 }
 
 t.test(
-  'a store that refuses costs the core: the kernel log says which, and the exit code does',
+  'a store that refuses costs nothing but time; where nobody else takes the record either, the log says what is lost',
   { skip: noBinary() ?? false },
   async t => {
-    const node = makeNode(
-      '',
-      '[store]\nurl = "s3://cores/x"\nendpoint = "http://127.0.0.1:9"\nretry_seconds = 0',
-    )
+    const refusing =
+      '[store]\nurl = "s3://cores/x"\nendpoint = "http://127.0.0.1:9"\nretry_seconds = 0\ncredentials_file = "$DIR/credentials"'
+    const node = makeNode('', refusing)
     t.teardown(() => node.remove())
-    writeFileSync(
-      join(node.dir, 'credentials'),
-      '[default]\naws_access_key_id = a\naws_secret_access_key = b\n',
-    )
+    const credentials = '[default]\naws_access_key_id = a\naws_secret_access_key = b\n'
+    writeFileSync(join(node.dir, 'credentials'), credentials)
     const specifiers = [process.pid, process.pid, 11, 1700000000, 2n ** 64n - 1n, 1, 0, 0, 'vm', ''].map(
       String,
     )
     const { buildCore } = await import('../core/build-core.ts')
+    t.match(await node.handle(specifiers, buildCore().whole()), { code: 13, stderr: '' })
+    const status = JSON.parse((await node.cli('status', '--json')).stdout) as object
+    t.match(status, { spool: null, waiting: [{ outcome: 'record', why: /E_STORE_UNREACHABLE/ }] })
+
+    chmodSync(join(node.dir, 'state'), 0o777)
     const { code, stderr } = await node.handle(specifiers, buildCore().whole())
     t.equal(code, 5)
     t.match(stderr, /crash of pid \d+ \(.*\) by SIGSEGV lost: .*\[E_STORE_/)

@@ -55,7 +55,7 @@ const POINTS: readonly [where: string, reached: (lab: SpoolLab) => boolean, quic
 
 for (const [where, reached, quick] of POINTS) {
   t.test(`a handler that is killed ${where} leaves nothing half-done that counts`, { skip }, async t => {
-    const lab = await makeSpoolLab(t, SPOOL, 4, server)
+    const lab = await makeSpoolLab(t, SPOOL, 20, server)
     // So slow that parts go to the spool.
     if (!quick) lab.proxy.set({ match: /partNumber=/, fault: { kind: 'trickle', bytesPerSecond: 8_000_000 } })
     const handler = lab.startCrash(CORE)
@@ -85,7 +85,7 @@ for (let requests = 1; requests <= 12; requests++) {
     `a sweep that is killed at its request ${requests} is gone on with by the next`,
     { skip },
     async t => {
-      const lab = await makeSpoolLab(t, SPOOL, 4, server)
+      const lab = await makeSpoolLab(t, SPOOL, 20, server)
       lab.proxy.set({ match: /./, fault: { kind: 'answer', status: 500, body: '' } })
       t.match(await lab.crash(CORE), { code: 13 })
       lab.proxy.set({ match: /partNumber=/, fault: { kind: 'trickle', bytesPerSecond: 50_000_000 } })
@@ -115,7 +115,7 @@ for (let requests = 1; requests <= 12; requests++) {
 }
 
 t.test('of two sweeps at once one does the work, or each its part of it', { skip }, async t => {
-  const lab = await makeSpoolLab(t, SPOOL, 4, server)
+  const lab = await makeSpoolLab(t, SPOOL, 20, server)
   lab.proxy.set({ match: /./, fault: { kind: 'answer', status: 500, body: '' } })
   t.match(await lab.crash(CORE), { code: 13 })
   lab.proxy.set()
@@ -133,7 +133,7 @@ t.test('of two sweeps at once one does the work, or each its part of it', { skip
 })
 
 t.test('a reboot takes what was on tmpfs, not what is in the spool', { skip }, async t => {
-  const lab = await makeSpoolLab(t, SPOOL, 4, server)
+  const lab = await makeSpoolLab(t, SPOOL, 20, server)
   lab.proxy.set({ match: /./, fault: { kind: 'answer', status: 503, body: '' } })
   t.match(await lab.crash(CORE), { code: 13 })
   // And one whose handler the reboot took.

@@ -38,7 +38,7 @@ export interface SpoolLab {
   /** Starts the handler; all of the core is written to it as it takes it. */
   startCrash(core: Uint8Array): ChildProcess
   sweep(...args: string[]): Promise<CommandResult & { report: SweepReport }>
-  /** Sweeps until nothing is left on the node: what a killed handler left has to be quiet for a second. */
+  /** Sweeps until nothing is left on the node: what a killed handler sent may still be on its way for three seconds. */
   sweepAll(): Promise<void>
   status(): Promise<StatusReport>
   /** Crashes of this process in the store, by manifests; what other tests made the kernel log say is left out. */
@@ -53,7 +53,7 @@ export interface SpoolLab {
 }
 
 /** @param s3 - A server that others use too; without one, one of its own, which lists no unfinished uploads. */
-export async function makeSpoolLab(t: Test, config = SPOOL, hold = 4, s3?: S3Server): Promise<SpoolLab> {
+export async function makeSpoolLab(t: Test, config = SPOOL, hold = 10, s3?: S3Server): Promise<SpoolLab> {
   const server = s3 ?? (await startEmbeddedS3())
   if (s3 === undefined) t.teardown(() => server.stop())
   const proxy = await startFaultProxy(server.endpoint)
@@ -62,7 +62,7 @@ export async function makeSpoolLab(t: Test, config = SPOOL, hold = 4, s3?: S3Ser
   const url = `s3://${server.bucket}/${randomBytes(4).toString('hex')}`
   const store = `[store]\nurl = "${url}"\nendpoint = "${proxy.endpoint}"\npath_style = true\nregion = "us-east-1"\ncredentials_file = "${credentials}"\nretry_seconds = 1\nrequest_timeout_seconds = 3`
   const node = makeNode(
-    `[hold]\nseconds_max = ${hold}\n[sweep]\ngrace_seconds = 1\njitter_seconds = 0\n${config}`,
+    `[hold]\nseconds_max = ${hold}\n[sweep]\ngrace_seconds = 3\njitter_seconds = 0\n${config}`,
     store,
   )
   t.teardown(() => node.remove())
@@ -90,7 +90,7 @@ export async function makeSpoolLab(t: Test, config = SPOOL, hold = 4, s3?: S3Ser
     proxy,
     spooled,
     async sweepAll() {
-      for (let sweeps = 0; sweeps < 8; sweeps++) {
+      for (let sweeps = 0; sweeps < 16; sweeps++) {
         await node.cli('sweep', '--now')
         const { waiting } = JSON.parse((await node.cli('status', '--json')).stdout) as StatusReport
         if (waiting.length === 0) return

@@ -229,7 +229,7 @@ t.test(
       outcome: 'mini',
       core: null,
       reason: 'spool',
-      reasonText: /the store dropped the upload/,
+      reasonText: /the store does not have what was sent/,
     })
     t.ok(other.objects.has(NOTE.index.reduced))
     t.notOk(other.objects.has(NOTE.index.kept))

@@ -163,7 +163,7 @@ function checkManifest(
   const said = [reasonText, ...warnings].join()
   const causes: [RegExp, boolean][] = [
     [/was damaged in the spool/, told.damaged.has(crash.id)],
-    [/the store dropped the upload/, told.aborted.has(keys.core)],
+    [/the store does not have what was sent/, told.aborted.has(keys.core)],
     [/may not read/, told.kills > 0 && told.blindness > 0],
   ]
   for (const [words, isTrue] of causes)

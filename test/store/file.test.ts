@@ -128,7 +128,7 @@ t.test('receipts that leave a gap, overlap, or are out of order or misnumbered c
     [first, { ...second, etag: '3+1' }],
     [first, { ...second, number: 3 }],
   ]) {
-    await t.rejects(upload.complete(receipts), { code: 'E_STORE_PROTOCOL' })
+    await t.rejects(upload.complete(receipts), { code: 'E_STORE_NO_UPLOAD' })
   }
   t.equal(await store.stat('core.zst'), undefined)
   await upload.complete([first, second])

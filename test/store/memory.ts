@@ -153,7 +153,7 @@ function wholeOf(parts: ReadonlyMap<number, MemoryPart>, receipts: readonly Part
   for (const [index, { number, etag }] of receipts.entries()) {
     const part = parts.get(number)
     if (number !== index + 1 || part?.offset !== end || part.etag !== etag) {
-      throw new CoreliftError('E_STORE_PROTOCOL', `part ${index + 1} is missing`)
+      throw new CoreliftError('E_STORE_NO_UPLOAD', `part ${index + 1} is missing`)
     }
     bodies.push(part.body)
     end += part.body.length

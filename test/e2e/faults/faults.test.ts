@@ -20,9 +20,9 @@ import { faultsPaper, PAPER, type Outcome } from './paper.ts'
 
 const skip = noBinary() ?? cephMissing() ?? false
 const BUCKET = 'cores'
-const HOLD_SECONDS = 3
+const HOLD_SECONDS = 5
 /** Not a measurement: a process that is held for as long as a store hangs would be held for minutes. */
-const HELD_SECONDS_MAX = HOLD_SECONDS + 7
+const HELD_SECONDS_MAX = HOLD_SECONDS + 5
 const AT_ONCE = 4
 /** Five parts, which nothing compresses. */
 const CORE = incompressible(22 << 20)

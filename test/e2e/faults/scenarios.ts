@@ -102,7 +102,7 @@ export const SCENARIOS: readonly Scenario[] = [
   {
     fault: 'parts with a wrong ETag, always',
     rules: [{ match: PART, fault: { kind: 'etag', etag: '"00000000000000000000000000000000"' } }],
-    spool: true,
+    spool: false,
     exit: 12,
     expected: 'mini',
     reason: 'store',
