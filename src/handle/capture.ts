@@ -3,25 +3,21 @@
 import { admit, type Admission } from '../budget/admission.ts'
 import type { Config } from '../config/table.ts'
 import { planCore } from '../core/plan.ts'
-import type { CrashFacts, Outcome, RefusalReason, Workload } from '../crash.ts'
+import type { CrashFacts, Outcome, RefusalReason } from '../crash.ts'
 import { CoreliftError, EXIT, type ExitCode } from '../errors.ts'
 import { LOG_LEVEL } from '../kernel/kmsg.ts'
 import type { Os } from '../os/os.ts'
-import { crashKeys, crashPrefix } from '../store/keys.ts'
 import type { ManifestCore, ManifestMini } from '../store/manifest.ts'
-import type { ObjectStore } from '../store/multipart.ts'
 import { begin, type Beginning, type HandleDeps } from './begin.ts'
 import { commit } from './commit.ts'
 import type { Hold } from './hold.ts'
-import { Journal } from './journal.ts'
 import { finishKit, Kit, type KitOutcome } from './kit.ts'
 import { readSmallerMini } from './mini.ts'
-import { draftRecord, noteOf } from './notes.ts'
+import { Outlets } from './outlets.ts'
 import { commOf, type CrashRecord, describeCrash, describePlace } from './record.ts'
 import { log, report } from './report.ts'
-import { Patience, SpillingStore } from './spill.ts'
 import { describeStacks } from './stacks.ts'
-import { type CoreSource, kernelsCore, storeCore, type StreamOptions, trimmedCore } from './stream.ts'
+import { type CoreSource, kernelsCore, storeCore, trimmedCore } from './stream.ts'
 
 /**
  * Takes one crash, from the reading of /proc to the manifest.
@@ -44,46 +40,25 @@ function keepNothing(beginning: Beginning, os: Os): ExitCode {
 }
 
 async function keep(beginning: Beginning, deps: HandleDeps): Promise<ExitCode> {
-  const { id, place, describing, config, hold, done } = beginning
+  const { describing, done, hold, store } = beginning
   const admission = await admitCore(beginning, deps.os)
   const packed = beginning.isSpent ? undefined : await kitWithin(beginning, admission)
   const source = sourceOf(beginning, admission)
   if (source === undefined) hold.release()
   done('admitted')
 
-  const journal = new Journal(deps.os, config, id)
-  const keys = crashKeys(crashPrefix({ namespace: place.namespace, pod: place.pod, id }))
-  const draft = draftRecord(beginning, deps.version)
-  const noted = beginning.isSpent ? undefined : journal.begin(noteOf(draft, keys, 'open', { why: KILLED }))
-  const patience = new Patience(hold.whenOver)
-  const spilling = new SpillingStore(beginning.store, journal, patience)
-
+  const outlets = new Outlets(beginning, deps.os, deps.version)
   if (source) deps.os.dropUnused()
-  else patience.processGone()
-  const workload = describing.then(resolved => resolved.workload)
-  const storing = storeKit(beginning, packed?.kit, workload, {
-    store: noted ? spilling.after(noted) : spilling,
-    key: keys.kit,
-  }).then(async stored => {
-    const { kit } = stored
-    const mini = kit === null ? null : (packed?.mini ?? null)
-    const sofar: CrashRecord = { ...draft, kit, mini, outcome: mini === null ? 'record' : 'mini' }
-    if (source) await journal.amend(noteOf(sofar, keys, 'open', { why: KILLED }))
-    return { ...stored, mini }
-  })
-  const onRead = () => {
-    hold.release()
-    patience.processGone()
-    done('bodyRead')
-  }
-  const target = { store: spilling.after(storing), key: keys.core, onRead }
-  const streamed = await storeSource(beginning, admission, source, target)
+  else outlets.patience.processGone()
+  const storing = storeKit(beginning, packed, outlets)
+  const streamed = await storeSource(beginning, admission, source, outlets, storing)
   const stored = await storing
   done('stored')
 
+  const { journal } = outlets
   const record: CrashRecord = {
     ...beginning,
-    workload: await workload,
+    workload: (await describing).workload,
     outcome: outcomeOf(admission, streamed.core, stored.mini),
     core: streamed.core,
     mini: stored.mini,
@@ -93,24 +68,27 @@ async function keep(beginning: Beginning, deps: HandleDeps): Promise<ExitCode> {
     warnings: [...beginning.warnings, ...admission.warnings, ...stored.warnings, ...journal.warnings],
     version: deps.version,
   }
-  const committed = await commit({ record, keys, beginning, spilling, journal })
-  beginning.store.close()
+  const committed = await commit(record, beginning, outlets)
+  store.close()
   return report(deps.os, record, committed)
 }
 
-/** Of an entry that its handler left open. */
-const KILLED = 'the handler was killed'
+type PackedKit = Awaited<ReturnType<typeof kitWithin>>
 
+/** The kit, once the first note is there; no part of the core goes into the store before a note says that the kit is. */
 async function storeKit(
-  { reading, config, done }: Beginning,
-  kit: Kit | undefined,
-  workload: Promise<Workload>,
-  target: { readonly store: ObjectStore; readonly key: string },
-): Promise<KitOutcome> {
-  if (kit === undefined) return { kit: null, warnings: [] }
-  const outcome = await finishKit(kit, reading, workload, config.capture.logLines, target)
+  { reading, config, done, describing }: Beginning,
+  packed: PackedKit | undefined,
+  outlets: Outlets,
+): Promise<KitOutcome & { readonly mini: ManifestMini | null }> {
+  if (packed === undefined) return { kit: null, mini: null, warnings: [] }
+  const workload = describing.then(resolved => resolved.workload)
+  const target = { store: outlets.store.after(outlets.noted), key: outlets.keys.kit }
+  const stored = await finishKit(packed.kit, reading, workload, config.capture.logLines, target)
   done('kitStored')
-  return outcome
+  const mini = stored.kit === null ? null : (packed.mini ?? null)
+  await outlets.noteKit(stored.kit, mini)
+  return { ...stored, mini }
 }
 
 /** Why a crash has less than its full core. */
@@ -164,14 +142,22 @@ async function storeSource(
   beginning: Beginning,
   admission: Admission,
   source: CoreSource | undefined,
-  target: Pick<StreamOptions, 'store' | 'key' | 'onRead'>,
+  outlets: Outlets,
+  kit: Promise<unknown>,
 ): Promise<{ core: ManifestCore | null; reduction: Reduction | undefined }> {
-  const { head, zstd, config, hold } = beginning
+  const { head, zstd, config, hold, done } = beginning
+  const { patience, keys } = outlets
   const reduction = admission.rung === 'full' ? undefined : admission
   let bytesKept = 0
   try {
     if (source === undefined || head.scan.state !== 'core') return { core: null, reduction }
     const compressor = zstd().compressor(config.capture.zstdLevel, 'many')
+    const onRead = () => {
+      hold.release()
+      patience.processGone()
+      done('bodyRead')
+    }
+    const target = { store: outlets.store.after(kit), key: keys.core, onRead }
     const core = await storeCore({ source, head: head.scan.head, compressor, ...target })
     bytesKept = core.bytesReceived
     return { core, reduction: hold.isOver && !core.complete ? tooLate(core, hold) : reduction }
