@@ -1,4 +1,5 @@
 // What a store that is away costs: how long the process is held, and how much memory the handler takes.
+import { rmSync } from 'node:fs'
 import { makeNode } from '../test/lab/node.ts'
 import { type FaultRule, startFaultProxy } from '../test/lab/fault-proxy.ts'
 import { startEmbeddedS3 } from '../test/lab/s3-embedded.ts'
@@ -31,6 +32,7 @@ async function failingNode(rule: FaultRule, config: string) {
       node.remove()
       await proxy.stop()
       await server.stop()
+      rmSync(scratch, { recursive: true })
     },
   }
 }
