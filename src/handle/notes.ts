@@ -3,14 +3,14 @@ import { indexKey, type CrashKeys } from '../store/keys.ts'
 import type { EntryNote } from '../spool/note.ts'
 import type { Beginning } from './begin.ts'
 import { commOf, type CrashRecord, manifestOf } from './record.ts'
-import type { CoreNote } from './spill.ts'
+import type { SpilledCore } from './spill.ts'
 
 /** @param why - What the store said, for people. */
 export function noteOf(
   record: CrashRecord,
   keys: CrashKeys,
   state: EntryNote['state'],
-  { why, core }: { readonly why: string; readonly core?: CoreNote | undefined },
+  { why, core }: { readonly why: string; readonly core?: SpilledCore | undefined },
 ): EntryNote {
   const { id, place, mini } = record
   const reducedOutcome = mini === null ? 'record' : 'mini'

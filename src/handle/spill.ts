@@ -1,6 +1,8 @@
 // Objects on their way into the store, and into the spool where the store does not take them in time: the crashed process
 // is held by the slower of two, and neither a link nor a disk decides alone which that is.
 import type { CoreliftError } from '../errors.ts'
+import { partName } from '../spool/blobs.ts'
+import type { CoreNote } from '../spool/note.ts'
 import type { ETag, PartReceipt, Upload } from '../store/store.ts'
 import type { ObjectStore } from '../store/multipart.ts'
 import { type Answer, inTime } from './in-time.ts'
@@ -21,10 +23,8 @@ const SPILLED: ETag = ''
 /** AWS takes minutes to complete an upload of thousands of parts. */
 const COMPLETE_MS_MAX = 60_000
 
-/** What of a core is where. */
-export interface CoreNote {
-  readonly bytes: number
-  readonly parts: readonly { number: number; offset: number; bytes: number; etag?: ETag }[]
+/** What of a core is where, when the store does not have all of it. */
+export interface SpilledCore extends CoreNote {
   /** The store was asked to complete it, and has not answered. */
   readonly completing: boolean
 }
@@ -57,7 +57,7 @@ export class SpillingStore implements ObjectStore {
   /** Why something is not in the store: the first failure, or that it was too slow. */
   why: string | undefined
   /** Set where parts of the core, or its receipts, are in the journal. */
-  core: CoreNote | undefined
+  core: SpilledCore | undefined
   /** The store has failed, or did not answer in time: it is not asked again. */
   isDown = false
 
@@ -205,7 +205,7 @@ class SpillingUpload implements Upload {
   }
 
   #spill(number: number, body: Uint8Array): Promise<boolean> {
-    return this.#journal.keep(`part-${String(number).padStart(5, '0')}`, body)
+    return this.#journal.keep(partName(number), body)
   }
 }
 

@@ -1,4 +1,4 @@
-// Sends what waits in the spools: kits and records first, so that every crash is soon known of, then cores, oldest first.
+// Sends what waits in the spools: kits and records first, so that every crash is soon known of, then cores.
 import type { CoreliftError, ErrorCode } from '../errors.ts'
 import { finishEntry } from '../spool/finish.ts'
 import type { Entry, Spool } from '../spool/spool.ts'
@@ -28,6 +28,8 @@ export interface DeliverOptions {
   readonly version: string
   readonly graceSeconds: number
   readonly now: () => Date
+  /** As Math.random. */
+  readonly random: () => number
 }
 
 /** Small objects of so many crashes at once: most of the time of each is the store's. */
@@ -42,9 +44,11 @@ export async function deliver(
 ): Promise<Delivery> {
   const run = new Run(store, options)
   for (const spool of spools) await spool.tidy()
+  // In another order each time: a few crashes that the store will not take must not stand before all others for ever.
   const queue = (await Promise.all(spools.map(async spool => (await spool.ids()).map(id => ({ spool, id })))))
     .flat()
-    .sort((a, b) => (a.id < b.id ? -1 : 1))
+    .map(item => ({ ...item, at: options.random() }))
+    .sort((a, b) => a.at - b.at)
   const small = queue.values()
   const withCores: typeof queue = []
   const lane = async () => {

@@ -147,9 +147,9 @@ async function deliverAll(
   const opened = await deps.openStore({ ...config.store, retrySeconds }, {})
   const store = collecting(opened, deps.collect)
   try {
-    const { now, version } = deps
+    const { now, version, random } = deps
     const { graceSeconds } = config.sweep
-    return await deliver(spools, store, { node: nodeOf(config), version, graceSeconds, now })
+    return await deliver(spools, store, { node: nodeOf(config), version, graceSeconds, now, random })
   } finally {
     store.close()
   }

@@ -58,6 +58,11 @@ const lasting = (fault: string, match: RegExp, what: FaultRule['fault']): Scenar
   expected: 'full',
 })
 
+/** A store that nobody gets through to until its configuration is mended. */
+const unreached = (fault: string, store: Readonly<Record<string, string>>): Scenario => ({
+  ...{ fault, store, spool: true, exit: 13, expected: 'full' },
+})
+
 export const SCENARIOS: readonly Scenario[] = [
   passing('500 to a part', { match: PART, fault: s3Error(500, 'InternalError') }),
   lasting('500 to everything', ANY, s3Error(500, 'InternalError')),
@@ -114,55 +119,13 @@ export const SCENARIOS: readonly Scenario[] = [
   lasting('access denied to the manifest only', MANIFEST, s3Error(403, 'AccessDenied')),
   lasting('access denied to the kit only', KIT, s3Error(403, 'AccessDenied')),
   lasting('bucket missing', ANY, s3Error(404, 'NoSuchBucket')),
-  {
-    fault: 'credentials missing',
-    store: { credentials_file: '/dev/null' },
-    spool: true,
-    exit: 13,
-    expected: 'full',
-  },
-  {
-    fault: 'host name that does not resolve',
-    store: { endpoint: 'http://corelift-no-such-host.invalid' },
-    spool: true,
-    exit: 13,
-    expected: 'full',
-  },
-  {
-    fault: 'connection refused',
-    store: { endpoint: 'http://127.0.0.1:9' },
-    spool: true,
-    exit: 13,
-    expected: 'full',
-  },
-  {
-    fault: 'a full listen backlog',
-    store: { endpoint: '$BACKLOG' },
-    spool: true,
-    exit: 13,
-    expected: 'full',
-  },
-  {
-    fault: 'TLS: self-signed certificate',
-    store: { endpoint: '$SELF_SIGNED' },
-    spool: true,
-    exit: 13,
-    expected: 'full',
-  },
-  {
-    fault: 'TLS: expired certificate',
-    store: { endpoint: '$EXPIRED' },
-    spool: true,
-    exit: 13,
-    expected: 'full',
-  },
-  {
-    fault: 'TLS: certificate of another name',
-    store: { endpoint: '$WRONG_NAME' },
-    spool: true,
-    exit: 13,
-    expected: 'full',
-  },
+  unreached('credentials missing', { credentials_file: '/dev/null' }),
+  unreached('host name that does not resolve', { endpoint: 'http://corelift-no-such-host.invalid' }),
+  unreached('connection refused', { endpoint: 'http://127.0.0.1:9' }),
+  unreached('a full listen backlog', { endpoint: '$BACKLOG' }),
+  unreached('TLS: self-signed certificate', { endpoint: '$SELF_SIGNED' }),
+  unreached('TLS: expired certificate', { endpoint: '$EXPIRED' }),
+  unreached('TLS: certificate of another name', { endpoint: '$WRONG_NAME' }),
   {
     fault: 'the server is away, and comes back while the handler tries',
     around: 'server-restarts',
