@@ -2,9 +2,8 @@
 
 import { createHash } from 'node:crypto'
 import type { LifecycleRule } from '../store/bucket.ts'
-import { CRASHES_PREFIX, INDEX_PREFIX } from '../store/keys.ts'
+import { BUILDID_PREFIX, CRASHES_PREFIX, INDEX_PREFIX } from '../store/keys.ts'
 
-const BUILDID_PREFIX = 'buildid/'
 const DAY_SECONDS = 86_400
 
 /** Long enough for a vacation, short enough for what memory holds. */

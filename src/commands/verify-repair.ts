@@ -76,7 +76,9 @@ async function adopt(
     kit,
     warnings: [...before.warnings, 'corelift verify --repair wrote this, from the objects in the store'],
   }
-  await store.put(manifestKey(prefix), encodeManifest(manifest), 'application/json')
+  await store.put(manifestKey(prefix), encodeManifest(manifest), {
+    contentType: 'application/json',
+  })
   const index = indexKeyOf(crash, manifest)
   await store.put(index, new Uint8Array(0))
   // Two entries of one id would make it ambiguous.

@@ -35,7 +35,7 @@ export async function commit(
   // Should it be killed from here on, the sweep must not take the draft for what it knew.
   if (journal.isBegun) await journal.seal(noteOf(record, keys, 'sealed', { why: 'the handler was killed' }))
   const manifest = encodeManifest(manifestOf(record))
-  const sending = store.put(keys.manifest, manifest, 'application/json')
+  const sending = store.put(keys.manifest, manifest, { contentType: 'application/json' })
   const answer = await inTime(sending, { ms: MANIFEST_MS_MAX })
   if (answer.state !== 'done')
     return await rest(reasonOf(answer)).catch(async () => {

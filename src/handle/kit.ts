@@ -44,7 +44,7 @@ export class Kit {
     await this.#tar.finish()
     await this.#seekable.finish()
     const object = Buffer.concat(this.#chunks)
-    await store.put(key, object, 'application/zstd')
+    await store.put(key, object, { contentType: 'application/zstd' })
     const sha256Stored = createHash('sha256').update(object).digest('hex')
     return { key: 'kit.tar.zst', bytes: object.length, sha256Stored }
   }

@@ -3,7 +3,7 @@
 import type { CoreliftError } from '../errors.ts'
 import { partName } from '../spool/blobs.ts'
 import type { CoreNote } from '../spool/note.ts'
-import type { ETag, PartReceipt, Upload } from '../store/store.ts'
+import type { ETag, ObjectAbout, PartReceipt, Upload } from '../store/store.ts'
 import type { ObjectStore } from '../store/multipart.ts'
 import { type Answer, inTime } from './in-time.ts'
 import type { Journal } from './journal.ts'
@@ -67,12 +67,12 @@ export class SpillingStore implements ObjectStore {
     this.#patience = patience
   }
 
-  put(key: string, body: Uint8Array, contentType?: string): Promise<ETag> {
-    return this.#put(NOTHING_FIRST, key, body, contentType)
+  put(key: string, body: Uint8Array, about?: ObjectAbout): Promise<ETag> {
+    return this.#put(NOTHING_FIRST, key, body, about)
   }
 
-  startUpload(key: string, contentType?: string): Promise<Upload> {
-    return this.#startUpload(NOTHING_FIRST, key, contentType)
+  startUpload(key: string, about?: ObjectAbout): Promise<Upload> {
+    return this.#startUpload(NOTHING_FIRST, key, about)
   }
 
   /**
@@ -86,8 +86,8 @@ export class SpillingStore implements ObjectStore {
     }
   }
 
-  async #put(first: Promise<unknown>, key: string, body: Uint8Array, contentType?: string): Promise<ETag> {
-    const sending = first.then(() => this.#store.put(key, body, contentType))
+  async #put(first: Promise<unknown>, key: string, body: Uint8Array, about?: ObjectAbout): Promise<ETag> {
+    const sending = first.then(() => this.#store.put(key, body, about))
     if (!this.#journal.takesBlobs) return await sending
     const answer = await inTime(sending, { ms: OBJECT_MS_MAX, over: this.#patience.over })
     if (answer.state === 'done') return answer.value
@@ -98,9 +98,9 @@ export class SpillingStore implements ObjectStore {
     return SPILLED
   }
 
-  async #startUpload(first: Promise<unknown>, key: string, contentType?: string): Promise<Upload> {
+  async #startUpload(first: Promise<unknown>, key: string, about?: ObjectAbout): Promise<Upload> {
     const noted = this.#journal.amend({ beginning: true })
-    const beginning = noted.then(() => this.#store.startUpload(key, contentType))
+    const beginning = noted.then(() => this.#store.startUpload(key, about))
     beginning.then(
       ({ id }) => void this.#journal.amend({ upload: { id } }),
       () => undefined, // whoever sends a part hears of it

@@ -100,7 +100,7 @@ export interface StreamOptions {
 export async function storeCore(options: StreamOptions): Promise<ManifestCore> {
   const { source, head, compressor } = options
   const sha256 = createHash('sha256')
-  const object = new MultipartWriter(options.store, options.key, 'application/zstd')
+  const object = new MultipartWriter(options.store, options.key, { contentType: 'application/zstd' })
   const seekable = new SeekableWriter(compressor, bytes => {
     sha256.update(bytes)
     return object.write(bytes)

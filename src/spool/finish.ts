@@ -131,7 +131,7 @@ class Finish {
     if (upload !== undefined) return this.#store.resumeUpload(keys.core, upload.id)
     if (beginning) await this.#abortAll()
     await this.#save({ ...this.#note, beginning: true })
-    const begun = await this.#store.startUpload(keys.core, 'application/zstd')
+    const begun = await this.#store.startUpload(keys.core, { contentType: 'application/zstd' })
     // Before any part goes: whoever comes after a kill finds it.
     await this.#save({ ...this.#note, upload: { id: begun.id } })
     return begun
@@ -204,7 +204,7 @@ class Finish {
   }
 
   async #put(key: string, body: Uint8Array, contentType: string): Promise<void> {
-    await this.#confirm(key, body.length, await this.#store.put(key, body, contentType))
+    await this.#confirm(key, body.length, await this.#store.put(key, body, { contentType }))
   }
 
   /** Nothing is removed here on the word of one answer, where the node may ask again. */

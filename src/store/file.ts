@@ -12,7 +12,16 @@ import { guard, readFully, statFile, writeFully } from './file-io.ts'
 import { listKeys } from './file-list.ts'
 import { pathOfKey } from './file-path.ts'
 import { FileUpload } from './file-upload.ts'
-import type { ETag, ListOptions, ListPage, Store, StoredObject, UnfinishedUpload, Upload } from './store.ts'
+import type {
+  ETag,
+  ObjectAbout,
+  ListOptions,
+  ListPage,
+  Store,
+  StoredObject,
+  UnfinishedUpload,
+  Upload,
+} from './store.ts'
 
 export interface FileStoreOptions {
   /** Accept a directory on the file system that the node lives on. */
@@ -66,9 +75,11 @@ class FileStore implements Store {
     this.#directory = directory
   }
 
-  put(key: string, body: Uint8Array): Promise<ETag> {
+  put(key: string, body: Uint8Array, { ifAbsent }: ObjectAbout = {}): Promise<ETag> {
     return guard(`write ${key}`, async () => {
       const path = pathOfKey(this.#directory, key)
+      // Two that come at the same moment are of the same content.
+      if (ifAbsent && (await statFile(path)) !== undefined) return ''
       const incoming = await createIncoming(this.#directory, key)
       try {
         const handle = await open(incoming.path, 'r+')

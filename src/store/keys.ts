@@ -7,6 +7,11 @@ export const MANIFEST_OBJECT = 'manifest.json'
 export const KIT_OBJECT = 'kit.tar.zst'
 export const CORE_OBJECT = 'core.zst'
 
+/** Executables and libraries by build-id, in debuginfod's layout. */
+export const BUILDID_PREFIX = 'buildid/'
+/** The same of files that have none, by the SHA-256 of their content. */
+export const SHA256_PREFIX = 'sha256/'
+
 /** Lists every crash by namespace and pod. */
 export const CRASHES_PREFIX = 'crashes/'
 /** Lists every crash by time. */
@@ -18,6 +23,9 @@ export const INDEX_PREFIX = 'index/'
 const NAMESPACE_LENGTH_MAX = 128
 const NAME_LENGTH_MAX = 255
 const COMM_LENGTH_MAX = 48
+
+/** Whole bytes; at most the 64 that core/image.ts reads. */
+const FILE_ID = /^(?:[0-9a-f]{2}){1,64}$/
 
 /** Ends a component that was cut: an escape is never followed by `-`, so nothing else can end so. */
 const CUT_MARK = '=-'
@@ -263,4 +271,26 @@ export function parseCrashKey(key: string): CrashObject | undefined {
 /** @returns The last name of a grouped prefix: the namespace of `crashes/shop/`, the pod of `crashes/shop/cart/`. */
 export function parseGroupPrefix(prefix: string): string | undefined {
   return decodeText(prefix.split('/').at(-2) ?? '')
+}
+
+/** How an executable or a library is told from every other: by its build-id, else by the SHA-256 of its content. */
+export type FileIdentity =
+  | { readonly buildId: string; readonly sha256?: undefined }
+  | { readonly buildId?: undefined; readonly sha256: string }
+
+/**
+ * `buildid/<hex>/executable`, `sha256/<hex>/executable`: debuginfod(8) has the former.
+ * @throws RangeError for what is no lower-case hex.
+ */
+export function debugFileKey({ buildId, sha256 }: FileIdentity): string {
+  const id = buildId ?? sha256
+  if (!FILE_ID.test(id)) throw new RangeError(`not an id of a file: ${id}`)
+  return `${buildId === undefined ? SHA256_PREFIX : BUILDID_PREFIX}${id}/executable`
+}
+
+/** @returns undefined for a key that `debugFileKey` does not make. */
+export function parseDebugFileKey(key: string): FileIdentity | undefined {
+  const [, kind, id = ''] = /^(buildid|sha256)\/([^/]+)\/executable$/.exec(key) ?? []
+  if (!FILE_ID.test(id)) return undefined
+  return kind === 'buildid' ? { buildId: id } : kind === 'sha256' ? { sha256: id } : undefined
 }

@@ -183,6 +183,26 @@ const stacks = v.looseObject({
   threadsOmitted: count,
 })
 
+const hex = v.pipe(v.string(), v.regex(/^[0-9a-f]{1,128}$/))
+
+const files = v.looseObject({
+  mapped: v.array(
+    v.looseObject({
+      path: v.string(),
+      raw: v.exactOptional(v.string()),
+      start: hex,
+      bytes: v.exactOptional(count),
+      buildId: v.exactOptional(hex),
+      sha256: v.exactOptional(sha256),
+      key: v.exactOptional(v.string()),
+      why: v.exactOptional(v.string()),
+    }),
+  ),
+  mappedOmitted: count,
+  linkMap: v.array(v.looseObject({ name: v.string(), file: count })),
+  executable: v.exactOptional(count),
+})
+
 // Its type keeps it true to the interface; `looseObject` keeps fields that a later handler adds.
 const manifest: v.GenericSchema<unknown, Manifest> = v.looseObject({
   version: v.literal(MANIFEST_VERSION),
@@ -210,6 +230,7 @@ const manifest: v.GenericSchema<unknown, Manifest> = v.looseObject({
   ),
   signature: v.exactOptional(v.string()),
   stacks: v.exactOptional(stacks),
+  files: v.exactOptional(files),
   size: v.looseObject({ bytesExpected: v.nullable(count) }),
   kit: v.nullable(
     v.looseObject({ key: v.literal('kit.tar.zst'), bytes: count, sha256Stored: v.exactOptional(sha256) }),

@@ -118,6 +118,42 @@ export interface ManifestStacks {
   readonly threadsOmitted: number
 }
 
+/** What a debugger needs beside the core: the executable, its libraries, and under which names it asks for them. */
+export interface ManifestFiles {
+  /** Files that were mapped from their beginning on, by address. */
+  readonly mapped: readonly ManifestFile[]
+  /** More of them, which are not listed. */
+  readonly mappedOmitted: number
+  /** The dynamic linker's list, in its order, but for the entries whose file is not in `mapped`. */
+  readonly linkMap: readonly {
+    /** l_name; empty for the executable. */
+    readonly name: string
+    /** Index into `mapped`. */
+    readonly file: number
+  }[]
+  /** Index into `mapped`: the program that was executed. */
+  readonly executable?: number
+}
+
+export interface ManifestFile {
+  /** As the process saw it; with ` (deleted)` behind it, where it was. */
+  readonly path: string
+  /** Exact bytes, base64, of a path that is no UTF-8. */
+  readonly raw?: string
+  /** Where its first byte is, hexadecimal. */
+  readonly start: string
+  /** Size of the file. */
+  readonly bytes?: number
+  /** In hex. */
+  readonly buildId?: string
+  /** Of the content, in hex; only of files without a build-id. */
+  readonly sha256?: string
+  /** Relative to the store's prefix. It is stored there when the crash is, or soon afterwards. */
+  readonly key?: string
+  /** Why it is not stored. */
+  readonly why?: string
+}
+
 export interface ManifestFrame {
   /** Address in the process, hexadecimal. */
   readonly pc: string
@@ -150,6 +186,7 @@ export interface Manifest {
   /** Signal and top frames of the thread that crashed: the same for crashes of the same kind. */
   readonly signature?: string
   readonly stacks?: ManifestStacks
+  readonly files?: ManifestFiles
   /** Known for refused cores too, unless their head could not be read. */
   readonly size: { readonly bytesExpected: number | null }
   readonly kit: ManifestKit | null

@@ -1,7 +1,7 @@
 // Writes an object of unknown size through a store, in parts, with bounded memory. What fits into the first part is
 // stored by one plain request. Limits of S3: https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
 
-import type { ETag, PartReceipt, Store, Upload } from './store.ts'
+import type { ETag, ObjectAbout, PartReceipt, Store, Upload } from './store.ts'
 
 const MIB = 1024 * 1024
 
@@ -52,7 +52,7 @@ export interface Written {
 export class MultipartWriter {
   readonly #store: ObjectStore
   readonly #key: string
-  readonly #contentType: string | undefined
+  readonly #about: ObjectAbout
   #upload: Upload | undefined
   #buffer: Uint8Array = Buffer.allocUnsafeSlow(partBytes(1))
   #filled = 0
@@ -65,10 +65,11 @@ export class MultipartWriter {
   readonly #receipts: PartReceipt[] = []
   #failure: { readonly error: unknown } | undefined
 
-  constructor(store: ObjectStore, key: string, contentType?: string) {
+  /** @param about - An object that is there is left only where it takes one part: the first of two that are written at once. */
+  constructor(store: ObjectStore, key: string, about: ObjectAbout = {}) {
     this.#store = store
     this.#key = key
-    this.#contentType = contentType
+    this.#about = about
   }
 
   /**
@@ -91,7 +92,7 @@ export class MultipartWriter {
     const upload = this.#upload
     if (!upload) {
       const body = this.#buffer.subarray(0, this.#filled)
-      return { bytes, parts: 1, etag: await this.#store.put(this.#key, body, this.#contentType) }
+      return { bytes, parts: 1, etag: await this.#store.put(this.#key, body, this.#about) }
     }
     this.#send(upload)
     await this.#settled(0)
@@ -129,7 +130,8 @@ export class MultipartWriter {
 
   async #startUpload(): Promise<Upload> {
     try {
-      return await this.#store.startUpload(this.#key, this.#contentType)
+      const { ifAbsent: _onlyOfPut, ...about } = this.#about
+      return await this.#store.startUpload(this.#key, about)
     } catch (error) {
       // Kept, or `finish` would store the first part as if it were the whole object.
       this.#failure = { error }

@@ -37,13 +37,13 @@ export function withRetry(store: Store, options: RetryOptions): Store {
   const attempt = retrier(options)
   return {
     url: store.url,
-    put: (key, body, contentType) => attempt(() => store.put(key, body, contentType)),
+    put: (key, body, about) => attempt(() => store.put(key, body, about)),
     get: key => attempt(() => store.get(key)),
     getRange: (key, offset, length) => attempt(() => store.getRange(key, offset, length)),
     stat: key => attempt(() => store.stat(key)),
     list: (prefix, listOptions = {}) => listPages(store, attempt, prefix, listOptions),
-    startUpload: async (key, contentType) =>
-      uploadWithRetry(await attempt(() => store.startUpload(key, contentType)), attempt),
+    startUpload: async (key, about) =>
+      uploadWithRetry(await attempt(() => store.startUpload(key, about)), attempt),
     resumeUpload: (key, id) => uploadWithRetry(store.resumeUpload(key, id), attempt),
     listUploads: prefix => listUploads(store, attempt, prefix),
     remove: key => attempt(() => store.remove(key)),

@@ -174,6 +174,18 @@ export function isRangeBehindEnd(error: unknown): boolean {
   return readAnswer(error).status === 416
 }
 
+/** Of a PUT that was to be of a new object: there is one, or one is being written this moment. */
+export function isThereAlready(error: unknown): boolean {
+  const { status, name } = readAnswer(error)
+  return status === 412 || name === 'ConditionalRequestConflict'
+}
+
+/** Servers that know no conditions on a PUT say so in these ways; the others write over what is there. */
+export function isUnknownCondition(error: unknown): boolean {
+  const { status, name } = readAnswer(error)
+  return status === 501 || name === 'NotImplemented'
+}
+
 /** An answer that no S3 server gives: something else answers there, or it fails half-way. Worth another try. */
 export function protocolError(operation: string, what: string): CoreliftError {
   return new CoreliftError('E_STORE_PROTOCOL', `${printable(operation)}: ${what}`, {

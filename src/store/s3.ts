@@ -10,15 +10,30 @@ import {
   ListObjectsV2Command,
   PutObjectCommand,
 } from '@aws-sdk/client-s3'
-import type { GetObjectCommandOutput, S3Client } from '@aws-sdk/client-s3'
+import type { GetObjectCommandOutput, PutObjectCommandInput, S3Client } from '@aws-sdk/client-s3'
 import { CoreliftError } from '../errors.ts'
 import { printable } from '../printable.ts'
 import { createClient, encryptionHeaders } from './s3-client.ts'
 import type { EncryptionHeaders, S3StoreOptions } from './s3-client.ts'
-import { isRangeBehindEnd, protocolError, translateS3Error } from './s3-errors.ts'
+import {
+  isRangeBehindEnd,
+  isThereAlready,
+  isUnknownCondition,
+  protocolError,
+  translateS3Error,
+} from './s3-errors.ts'
 import { quoted } from './s3-etag.ts'
 import { type Request, S3Upload } from './s3-upload.ts'
-import type { ETag, ListOptions, ListPage, Store, StoredObject, UnfinishedUpload, Upload } from './store.ts'
+import type {
+  ETag,
+  ObjectAbout,
+  ListOptions,
+  ListPage,
+  Store,
+  StoredObject,
+  UnfinishedUpload,
+  Upload,
+} from './store.ts'
 
 /**
  * Sends nothing yet.
@@ -61,13 +76,17 @@ class S3Store implements Store {
     this.#encryption = encryptionHeaders(options)
   }
 
-  put(key: string, body: Uint8Array, contentType?: string): Promise<ETag> {
-    return this.#request(`PUT ${key}`, async deadline => {
-      const command = new PutObjectCommand({ ...this.#newObject(key, contentType), Body: body })
-      const { ETag } = await this.#client.send(command, deadline)
-      if (ETag !== undefined) return quoted(ETag)
-      throw protocolError(`PUT ${key}`, 'the answer has no ETag')
-    })
+  async put(key: string, body: Uint8Array, about: ObjectAbout = {}): Promise<ETag> {
+    const object = { ...this.#newObject(key, about), Body: body }
+    if (!about.ifAbsent) return await this.#put(key, object)
+    try {
+      return await this.#put(key, { ...object, IfNoneMatch: '*' })
+    } catch (error) {
+      const said = (error as CoreliftError).cause
+      if (isThereAlready(said)) return ''
+      if (isUnknownCondition(said)) return await this.#put(key, object)
+      throw error
+    }
   }
 
   get(key: string): Promise<Uint8Array> {
@@ -140,9 +159,9 @@ class S3Store implements Store {
     } while (token !== undefined)
   }
 
-  startUpload(key: string, contentType?: string): Promise<Upload> {
+  startUpload(key: string, about: ObjectAbout = {}): Promise<Upload> {
     return this.#request(`start upload of ${key}`, async deadline => {
-      const command = new CreateMultipartUploadCommand(this.#newObject(key, contentType))
+      const command = new CreateMultipartUploadCommand(this.#newObject(key, about))
       const { UploadId } = await this.#client.send(command, deadline)
       if (UploadId === undefined) throw protocolError(`start upload of ${key}`, 'the answer has no upload id')
       return this.resumeUpload(key, UploadId)
@@ -205,11 +224,20 @@ class S3Store implements Store {
     return { Bucket: this.#bucket, Key: this.#prefix + key }
   }
 
-  #newObject(key: string, contentType: string | undefined) {
+  #put(key: string, object: PutObjectCommandInput): Promise<ETag> {
+    return this.#request(`PUT ${key}`, async deadline => {
+      const { ETag } = await this.#client.send(new PutObjectCommand(object), deadline)
+      if (ETag !== undefined) return quoted(ETag)
+      throw protocolError(`PUT ${key}`, 'the answer has no ETag')
+    })
+  }
+
+  #newObject(key: string, { contentType, contentEncoding }: ObjectAbout) {
     return {
       ...this.#object(key),
       ...this.#encryption,
       ...(contentType !== undefined && { ContentType: contentType }),
+      ...(contentEncoding !== undefined && { ContentEncoding: contentEncoding }),
     }
   }
 

@@ -27,6 +27,16 @@ export interface ListPage {
  */
 export type ETag = string
 
+/** What goes with an object that is put. */
+export interface ObjectAbout {
+  /** A store of files keeps neither this nor the next. */
+  readonly contentType?: string
+  /** `zstd`, for objects that HTTP clients decode by themselves. */
+  readonly contentEncoding?: string
+  /** An object that is there stays as it is: that is a success too, whose ETag is empty. */
+  readonly ifAbsent?: true
+}
+
 /** An object as a store has it. */
 export interface StoredObject {
   readonly bytes: number
@@ -79,8 +89,8 @@ export interface Upload {
 export interface Store {
   /** As a person would write it: `s3://bucket/prefix`, `file:///directory`. */
   readonly url: string
-  /** Stores a small object in one request; replaces one that exists. */
-  put(key: string, body: Uint8Array, contentType?: string): Promise<ETag>
+  /** Stores a small object in one request; replaces one that exists, unless that is excluded. */
+  put(key: string, body: Uint8Array, about?: ObjectAbout): Promise<ETag>
   /** @throws `E_STORE_NO_OBJECT` */
   get(key: string): Promise<Uint8Array>
   /**
@@ -93,7 +103,7 @@ export interface Store {
   stat(key: string): Promise<StoredObject | undefined>
   /** Pages of the keys that begin with `prefix`. */
   list(prefix: string, options?: ListOptions): AsyncIterable<ListPage>
-  startUpload(key: string, contentType?: string): Promise<Upload>
+  startUpload(key: string, about?: Omit<ObjectAbout, 'ifAbsent'>): Promise<Upload>
   /**
    * Goes on with an upload that another process began; asks the store nothing. Where it is gone, `putPart` and `complete`
    * throw `E_STORE_NO_UPLOAD`, and `abort` does nothing.

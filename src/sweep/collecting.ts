@@ -24,15 +24,15 @@ export function collecting(store: Store, collect: () => void): Store {
   })
   return {
     url: store.url,
-    async put(key, body, contentType) {
+    async put(key, body, about) {
       count(body.length)
-      return await store.put(key, body, contentType)
+      return await store.put(key, body, about)
     },
     get: key => store.get(key),
     getRange: (key, offset, length) => store.getRange(key, offset, length),
     stat: key => store.stat(key),
     list: (prefix, options) => store.list(prefix, options),
-    startUpload: async (key, contentType) => counted(await store.startUpload(key, contentType)),
+    startUpload: async (key, about) => counted(await store.startUpload(key, about)),
     resumeUpload: (key, id) => counted(store.resumeUpload(key, id)),
     listUploads: prefix => store.listUploads(prefix),
     remove: key => store.remove(key),

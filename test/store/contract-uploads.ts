@@ -27,7 +27,7 @@ export async function agreesOnETags(t: Test, store: Store): Promise<void> {
 
 export async function resumes(t: Test, store: Store, reopen: Reopen): Promise<void> {
   const body = noise(5 * MIB + 7, 'resumed')
-  const begun = await store.startUpload('core.zst', 'application/zstd')
+  const begun = await store.startUpload('core.zst', { contentType: 'application/zstd' })
   const first = await begun.putPart(1, 0, body.subarray(0, 5 * MIB))
   t.equal(first.bytes, 5 * MIB)
   const other = await reopen()
@@ -129,7 +129,7 @@ export async function listsUploadPages(t: Test, store: Store): Promise<void> {
 export async function assemblesParts(t: Test, store: Store): Promise<void> {
   const body = noise(10 * MIB + 7, 'parts')
   const [first, second, third] = [0, 5 * MIB, 10 * MIB] as const
-  const upload = await store.startUpload('core.zst', 'application/zstd')
+  const upload = await store.startUpload('core.zst', { contentType: 'application/zstd' })
   const late = await upload.putPart(3, third, body.subarray(third))
   const longer = noise(5 * MIB + 100, 'wrong')
   await upload.putPart(2, second, longer)

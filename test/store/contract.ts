@@ -84,7 +84,7 @@ export async function testStoreContract(t: Test, underTest: StoreUnderTest): Pro
 
 async function readsBack(t: Test, store: Store): Promise<void> {
   const body = noise(100_000, 'read')
-  await store.put('crashes/ns/pod/core.zst', body, 'application/zstd')
+  await store.put('crashes/ns/pod/core.zst', body, { contentType: 'application/zstd' })
   t.equal(digest(await store.get('crashes/ns/pod/core.zst')), digest(body))
   t.equal((await store.stat('crashes/ns/pod/core.zst'))?.bytes, body.length)
   const range = (offset: number, length: number) => store.getRange('crashes/ns/pod/core.zst', offset, length)

@@ -33,7 +33,7 @@ t.test('part buffers stay within 24 MiB until a single part is larger', async t 
 t.test('an object that fits into one part is stored by one request', async t => {
   for (const length of [0, 1, 5 * MIB]) {
     const { store, objects, starts } = memoryStore()
-    const writer = new MultipartWriter(store, 'key', 'application/zstd')
+    const writer = new MultipartWriter(store, 'key', { contentType: 'application/zstd' })
     writer.write(Buffer.alloc(length, 'x'))
     t.same(await writer.finish(), { bytes: length, parts: 1, etag: `${length} bytes` })
     t.equal(objects.get('key')?.length, length)
