@@ -8,29 +8,33 @@ import type { Store } from '../store/store.ts'
 
 /**
  * Sends them until the store takes one no more.
- * @returns How many.
+ * @returns How many it has now.
  */
 export async function sendDebugFiles(spools: readonly Spool[], store: Store, now: Date): Promise<number> {
   let sent = 0
   for (const { debugFiles } of spools) {
     await debugFiles.tidy(now.getTime())
     for (const file of await debugFiles.list()) {
-      if (!(await isDelivered(debugFiles, file, store))) return sent
+      const outcome = await send(debugFiles, file, store)
+      if (outcome === 'refused') return sent
+      if (outcome === 'sent') sent++
       await debugFiles.drop(file.name)
-      sent++
     }
   }
   return sent
 }
 
-/** @returns Whether it is not needed any more. */
-async function isDelivered(spool: DebugFileSpool, file: SpooledFile, store: Store): Promise<boolean> {
+async function send(
+  spool: DebugFileSpool,
+  file: SpooledFile,
+  store: Store,
+): Promise<'sent' | 'damaged' | 'refused'> {
   try {
     await putNew(store, file.key, DEBUG_OBJECT, async write => {
       for await (const chunk of spool.read(file)) await write(chunk)
     })
-    return true
+    return 'sent'
   } catch (error) {
-    return error instanceof DamagedFileError
+    return error instanceof DamagedFileError ? 'damaged' : 'refused'
   }
 }
