@@ -74,7 +74,9 @@ async function keep(beginning: Beginning, deps: HandleDeps): Promise<ExitCode> {
   }
   const committed = await commit(record, beginning, outlets)
   const code = report(deps.os, record, committed)
-  await sendFiles(files?.stored ?? [], beginning, deps.os, committed.state !== 'spooled')
+  // Without memory there is nothing to open in a debugger.
+  const wanted = record.outcome === 'record' ? [] : (files?.stored ?? [])
+  await sendFiles(wanted, beginning, deps.os, committed.state !== 'spooled')
   store.close()
   return code
 }
