@@ -4,11 +4,13 @@ import { execFileSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { startContainerd, whyNoContainerd } from '../lab/containerd.ts'
 import { noKernelControl, underPattern } from '../lab/kernel.ts'
 import { BINARY, compileFixture, makeNode, noBinary, run } from '../lab/node.ts'
 import { Rootfs } from '../lab/rootfs.ts'
+import { makeSpoolLab } from '../lab/spool-lab.ts'
 
 const noGdb = (() => {
   try {
@@ -164,4 +166,29 @@ t.test('from a pod’s name to its backtrace, with pod and image gone', { skip }
     })
   }
   t.same(readdirSync(empty), ['.cache'], 'nothing but the cache was written')
+})
+
+t.test('a handler that still sends files keeps no pod from its end', { skip }, async t => {
+  const containerd = await startContainerd(t)
+  const { stateDir, socketPath } = containerd
+  const workload = `[workload]\ncontainerd_state_dir = "${stateDir}"\ncontainerd_socket = "${socketPath}"\ntimeout_ms = 30000\n`
+  const lab = await makeSpoolLab(t, `${workload}[binaries]\nseconds_max = 10`)
+  lab.proxy.set({ match: /buildid/, fault: { kind: 'hang', afterBytes: 0 } })
+  const rootfs = new Rootfs().addProgram(compileFixture('crasher', lab.node.dir), '/app/server')
+  const image = 'docker.io/library/held:1'
+  await containerd.importImage(await rootfs.image(image))
+  const pod = await underPattern(lab.node.pattern, async () => {
+    const pod = await containerd.runPod({
+      ...{ namespace: 'shop', pod: 'held', container: 'app', image },
+      command: ['/app/server'],
+    })
+    await pod.waitExit()
+    return pod
+  })
+  for (let tries = 0; (await lab.manifests()).length === 0 && tries < 100; tries++) await sleep(50)
+  t.ok(lab.node.hasHandlers(), 'a handler is at work')
+  await pod.remove()
+  await containerd.removeImage(image)
+  t.ok(lab.node.hasHandlers(), 'still')
+  await lab.node.waitForHandlers()
 })

@@ -59,6 +59,7 @@ export interface TestNode {
   waitForManifests(count: number): Promise<Manifest[]>
   /** Waits until handlers are gone: they send executables and libraries when the crash is on record. */
   waitForHandlers(): Promise<void>
+  hasHandlers(): boolean
   remove(): void
 }
 
@@ -123,6 +124,7 @@ export function makeNode(config = '', store?: string): TestNode {
       }
       throw new Error(`${manifests().length} of ${count} crashes are on record after a minute`)
     },
+    hasHandlers: () => isNamedByProcess(configFile),
     async waitForHandlers() {
       for (let tries = 0; isNamedByProcess(configFile); tries++) {
         if (tries === 1200) throw new Error('a handler is at work after a minute')

@@ -111,7 +111,8 @@ export async function makeSpoolLab(t: Test, config = SPOOL, hold = 10, s3?: S3Se
     },
     status: async () => JSON.parse((await node.cli('status', '--json')).stdout) as StatusReport,
     async manifests() {
-      const { stdout } = await people('ls', '--since', '1h', '--json')
+      const { stdout, stderr } = await people('ls', '--since', '1h', '--json')
+      if (stdout === '') throw new Error(stderr)
       const found = JSON.parse(stdout) as { id: string; reason: string | null }[]
       const mine = found.filter(({ reason }) => !reason?.startsWith('pipe-'))
       const infos = await Promise.all(mine.map(({ id }) => people('info', id, '--json')))
