@@ -48,6 +48,7 @@ async function kernelEntry(args: readonly string[]): Promise<number> {
     os: libcOs,
     version: CORELIFT_VERSION,
     zstd,
+    collect,
     loadConfig: file =>
       loadConfig({ file: file ?? HANDLER_CONFIG, env: process.env, flags: {}, required: ['store.url'] })
         .config,

@@ -33,6 +33,8 @@ export interface HandleDeps {
   readonly version: string
   /** @param implementation - `capture.zstd`. */
   zstd(implementation: Config['capture']['zstd']): Zstd
+  /** Collects garbage, at once. */
+  readonly collect: () => void
   /** @throws CoreliftError `E_CONFIG` */
   loadConfig(file: string | undefined): Config
   openStore(config: Config['store']): Promise<Store>

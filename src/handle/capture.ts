@@ -76,7 +76,7 @@ async function keep(beginning: Beginning, deps: HandleDeps): Promise<ExitCode> {
   const code = report(deps.os, record, committed)
   // Without memory there is nothing to open in a debugger.
   const wanted = record.outcome === 'record' ? [] : (files?.stored ?? [])
-  await sendFiles(wanted, beginning, deps.os, committed.state !== 'spooled')
+  await sendFiles(wanted, beginning, deps, committed.state !== 'spooled')
   store.close()
   return code
 }

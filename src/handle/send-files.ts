@@ -8,10 +8,11 @@ import type { Config } from '../config/table.ts'
 import type { Os } from '../os/os.ts'
 import type { DebugFileSpool } from '../spool/debug-files.ts'
 import { openSpoolDir } from '../spool/open.ts'
+import { collecting } from '../store/collecting.ts'
 import { DEBUG_OBJECT } from '../store/debug-object.ts'
 import { putNew } from '../store/put-new.ts'
 import type { Store } from '../store/store.ts'
-import type { Zstd } from '../zstd/codec.ts'
+import type { FrameCompressor, Zstd } from '../zstd/codec.ts'
 import { SeekableWriter } from '../zstd/seekable-writer.ts'
 import type { Beginning } from './begin.ts'
 import { contentOf, type DebugFile } from './held-files.ts'
@@ -20,6 +21,12 @@ import { inTime } from './in-time.ts'
 const LOCK_FILE = 'debug-files.lock'
 const LOCK_PAUSE_MS = 100
 
+interface SendDeps {
+  readonly os: Pick<Os, 'tryLock'>
+  /** Collects garbage, at once. */
+  readonly collect: () => void
+}
+
 /**
  * Sends files, within their budgets. Never throws.
  * @param isUp - Whether the store took the crash; else files go to the spool, where there is one.
@@ -27,7 +34,7 @@ const LOCK_PAUSE_MS = 100
 export async function sendFiles(
   files: readonly DebugFile[],
   { config, store, zstd }: Pick<Beginning, 'config' | 'store' | 'zstd'>,
-  os: Pick<Os, 'tryLock'>,
+  { os, collect }: SendDeps,
   isUp: boolean,
 ): Promise<void> {
   const { stateDir } = config.budget
@@ -35,10 +42,11 @@ export async function sendFiles(
   const deadlineMs = performance.now() + config.binaries.secondsMax * 1000
   let lock: number | undefined
   try {
+    collect() // What the core took is not needed any more.
     lock = await lockInTime(os, stateDir, deadlineMs)
     if (lock === undefined) return
     // Whoever had the lock may have sent them.
-    const sending = new Sending(config, os, isUp ? store : undefined, zstd, deadlineMs)
+    const sending = new Sending(config, os, isUp ? collecting(store, collect) : undefined, zstd, deadlineMs)
     await inTime(sending.send(unknown(files, stateDir)), { ms: deadlineMs - performance.now() })
     await noteKnownFiles(os, stateDir, sending.known, Date.now())
   } catch {
@@ -78,6 +86,8 @@ class Sending {
   /** undefined: it takes nothing now. */
   #store: Store | undefined
   readonly #zstd: () => Zstd
+  /** One for all files; another after a frame that was not ended. */
+  #compressor: FrameCompressor | undefined
   readonly #deadlineMs: number
   #bytesLeft: number
 
@@ -131,7 +141,8 @@ class Sending {
 
   /** @throws ChangedError when somebody writes to the file meanwhile. */
   async #write({ file }: DebugFile, write: (bytes: Uint8Array) => Promise<void> | undefined): Promise<void> {
-    const compressor = this.#zstd().compressor(this.#config.capture.zstdLevel, 'one')
+    const compressor = this.#compressor ?? this.#zstd().compressor(this.#config.capture.zstdLevel, 'one')
+    this.#compressor = undefined
     const seekable = new SeekableWriter(compressor, write)
     let bytes = 0
     for await (const chunk of contentOf(file)) {
@@ -140,6 +151,7 @@ class Sending {
     }
     if (bytes !== file.bytes) throw new ChangedError()
     await seekable.finish()
+    this.#compressor = compressor
   }
 }
 
