@@ -25,7 +25,7 @@ export interface Prepared extends DebugSession {
 /** @throws CoreliftError `E_OUTPUT`, `E_CONFIG` */
 export async function openCache({ io, deps }: Session): Promise<Cache> {
   cacheBytesMax(io.env)
-  return await Cache.open(cacheRoot(io.env), deps.os, deps.now)
+  return await Cache.open(cacheRoot(io.env), deps.os, deps.now())
 }
 
 /**

@@ -1,10 +1,11 @@
 // corelift bt: every thread's frames with names, by a debugger of this machine, else as the node wrote them down.
+import { BacktraceFilter } from '../debug/backtrace.ts'
 import type { Cache } from '../debug/cache.ts'
 import { debuggerEnv } from '../debug/debug-session.ts'
 import { findDebugger, noDebugger, type FoundDebugger } from '../debug/debuggers.ts'
 import { gdbScripts } from '../debug/gdb-scripts.ts'
-import { gdbArguments, gdbBacktrace, GdbOutput, gdbWarns } from '../debug/gdb.ts'
-import { LLDB_BACKTRACE, lldbArguments, lldbKeeps } from '../debug/lldb.ts'
+import { gdbArguments, gdbBacktrace } from '../debug/gdb.ts'
+import { lldbArguments, lldbBacktrace } from '../debug/lldb.ts'
 import { CoreliftError, EXIT } from '../errors.ts'
 import type { Manifest } from '../store/manifest.ts'
 import type { Store } from '../store/store.ts'
@@ -103,24 +104,23 @@ async function listen(
 ): Promise<void> {
   const { io, deps } = session
   const run = { path, env: debuggerEnv(io.env), cwd: cache.path('sysroots') }
-  const marker = `corelift ${prepared.core}`
-  const output = new GdbOutput(marker)
   const isGdb = name === 'gdb'
-  const mode = { args: [], scripts: isGdb ? (await gdbScripts(prepared.plan)).found : [] }
-  const args = isGdb
-    ? gdbArguments(prepared, { ...mode, batch: gdbBacktrace(marker) })
-    : lldbArguments(prepared, { ...mode, batch: LLDB_BACKTRACE })
+  const backtrace = isGdb ? gdbBacktrace(`corelift ${prepared.core}`) : lldbBacktrace
+  const scripts = isGdb ? (await gdbScripts(prepared.plan)).found : []
+  const mode = { batch: backtrace.commands, args: [], scripts }
+  const args = isGdb ? gdbArguments(prepared, mode) : lldbArguments(prepared, mode)
+  const filter = new BacktraceFilter(backtrace)
   const lines = {
     out: async (line: string) => {
-      if (isGdb ? output.keeps(line) : lldbKeeps(line)) await take(line)
+      if (filter.keepsOut(line)) await take(line)
     },
     err: async (line: string) => {
-      if (!isGdb || gdbWarns(line)) await note(session, `${name}: ${line}`)
+      if (filter.keepsErr(line)) await note(session, `${name}: ${line}`)
     },
   }
   const { code, signal } = await deps.programs.listen({ ...run, args }, lines, io.interrupted)
   io.interrupted.throwIfAborted()
-  if (code === 0 && (!isGdb || output.isPast)) return
+  if (code === 0 && filter.isPast) return
   await note(session, `${name} ended early: ${signal ?? `exit code ${code}`}`)
   session.exitCode = EXIT.failure
 }

@@ -43,7 +43,7 @@ export async function cacheEntries(root: string): Promise<CacheEntry[]> {
       const stat = await lstat(join(root, name)).catch(() => undefined)
       if (stat === undefined) continue
       const bytes = kind === 'sysroot' ? await ownBytes(join(root, name)) : stat.blocks * BLOCK_BYTES
-      entries.push({ name, kind, bytes, usedAt: stat.atime })
+      entries.push({ name, kind, bytes, usedAt: stat.mtime })
     }
   }
   // Stable: of the same moment, a sysroot comes before its files.

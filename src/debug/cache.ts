@@ -14,12 +14,6 @@ import { pruneCache, type Pruned } from './cache-prune.ts'
 /** Relative to the cache: `cores/…`, `files/…`, `sysroots/…`. */
 export type CacheName = string
 
-/**
- * Everything is of the same age: gdb warns of executables that are newer than the core. When something was used is in its
- * time of access, which is set, and so known where the file system does not keep it.
- */
-const MODIFIED = new Date(1000)
-
 /** Puts a core or a debug file together. */
 export type Fill = (into: { write(bytes: Uint8Array): Promise<void> }) => Promise<void>
 
@@ -27,20 +21,24 @@ export class Cache {
   readonly root: string
   readonly #os: Pick<Os, 'tryLock'>
   readonly #run: CacheRun
-  readonly #now: () => Date
+  /**
+   * The time of whatever this run uses, for the order in which things go, and because gdb warns of executables that are
+   * newer than the core, and of sources that are newer than the executable.
+   */
+  readonly #startedAt: Date
 
-  private constructor(root: string, os: Pick<Os, 'tryLock'>, run: CacheRun, now: () => Date) {
+  private constructor(root: string, os: Pick<Os, 'tryLock'>, run: CacheRun, startedAt: Date) {
     this.root = root
     this.#os = os
     this.#run = run
-    this.#now = now
+    this.#startedAt = startedAt
   }
 
   /**
    * Begins a run: what it uses is kept until it is closed, or its process dies.
    * @throws CoreliftError `E_OUTPUT`
    */
-  static async open(root: string, os: Pick<Os, 'tryLock'>, now: () => Date): Promise<Cache> {
+  static async open(root: string, os: Pick<Os, 'tryLock'>, now: Date): Promise<Cache> {
     await makeCacheRoot(root)
     return new Cache(root, os, await CacheRun.begin(root, os), now)
   }
@@ -68,7 +66,7 @@ export class Cache {
 
   /** Marks as used just now. */
   async touch(name: CacheName): Promise<void> {
-    await utimes(this.path(name), this.#now(), MODIFIED).catch(() => undefined)
+    await utimes(this.path(name), this.#startedAt, this.#startedAt).catch(() => undefined)
   }
 
   /**
@@ -93,7 +91,7 @@ export class Cache {
    * @param bytesMore - About to be written.
    */
   async makeRoom(bytesMax: number, bytesMore: number): Promise<Pruned> {
-    return await pruneCache(this.root, this.#os, Math.max(0, bytesMax - bytesMore), this.#now())
+    return await pruneCache(this.root, this.#os, Math.max(0, bytesMax - bytesMore), this.#startedAt)
   }
 
   async close(): Promise<void> {

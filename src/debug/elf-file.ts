@@ -7,6 +7,8 @@ import { notesIn } from '../core/notes.ts'
 const HEAD_BYTES = 64 * 1024
 const PROGRAM_HEADER_BYTES = 56
 const PT_NOTE = 4
+/** With the padding that its linker counts as part of the name. */
+const GO = /^Go\0*$/
 /** elf(5), e_machine: as gdb's packages and process.arch name them. */
 const ARCHITECTURES: Readonly<Record<number, NodeJS.Architecture>> = {
   3: 'ia32',
@@ -45,7 +47,7 @@ function hasGoNote(head: Buffer): boolean {
     const start = Number(head.readBigUInt64LE(at + 8))
     const bytes = Number(head.readBigUInt64LE(at + 32))
     const notes = start + bytes <= head.length ? head.subarray(start, start + bytes) : head.subarray(0, 0)
-    for (const note of notesIn(notes)) if (note.name === 'Go') return true
+    for (const note of notesIn(notes)) if (GO.test(note.name)) return true
   }
   return false
 }

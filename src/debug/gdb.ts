@@ -1,4 +1,5 @@
 // gdb(1) on a core with a sysroot. Versions 9 to 16 are told alike: only settings that all of them know.
+import type { Backtrace } from './backtrace.ts'
 import type { DebugMode, DebugSession } from './debug-session.ts'
 
 /** Each is a line of its own to gdb, in which paths need no quotes. */
@@ -32,39 +33,17 @@ export function gdbArguments(session: DebugSession, { batch, scripts, args }: De
 /** Frames beyond these are a recursion without end; gdb then says so. */
 const FRAMES_MAX = 10_000
 
-/** @param marker - A line before the first thread: what comes earlier is gdb's greeting. */
-export function gdbBacktrace(marker: string): string[] {
-  // The crashed thread is a core's first.
-  return [`set backtrace limit ${FRAMES_MAX}`, `echo \\n${marker}\\n`, 'thread apply all -ascending bt']
+/** @param marker - A line of its own, which nothing in the core can know. */
+export function gdbBacktrace(marker: string): Backtrace {
+  return {
+    // The crashed thread is a core's first.
+    commands: [`set backtrace limit ${FRAMES_MAX}`, `echo \\n${marker}\\n`, 'thread apply all -ascending bt'],
+    marker,
+    telling: /^Program terminated with signal /,
+    noise: NOISE,
+  }
 }
 
-/** Lines of the greeting that say something. */
-const TELLING = /^Program terminated with signal /
 /** What is said in one line of our own, or is so with every core. */
 const NOISE =
   /^$|Can't open file .* during file-backed mapping note processing|Could not load shared library symbols|^Do you need "set solib|Unable to find libthread_db|warning: Missing auto-load script/
-
-/** Parts gdb's output: a greeting, the marker, the threads. */
-export class GdbOutput {
-  readonly #marker: string
-  #isPast = false
-
-  constructor(marker: string) {
-    this.#marker = marker
-  }
-
-  /** @returns Whether people want to see the line. */
-  keeps(line: string): boolean {
-    if (this.#isPast) return true
-    if (line === this.#marker) this.#isPast = true
-    return TELLING.test(line)
-  }
-
-  /** Whether there was anything behind the greeting. */
-  get isPast(): boolean {
-    return this.#isPast
-  }
-}
-
-/** Whether a line of gdb's stderr helps. */
-export const gdbWarns = (line: string): boolean => !NOISE.test(line)

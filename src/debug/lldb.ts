@@ -1,4 +1,5 @@
 // lldb(1) on a core with a sysroot, from version 14 on.
+import type { Backtrace } from './backtrace.ts'
 import type { DebugMode, DebugSession } from './debug-session.ts'
 
 /** lldb's commands have quotes; a backtick would be an expression to evaluate. */
@@ -7,20 +8,18 @@ export function lldbQuote(text: string): string {
 }
 
 /** @returns Arguments for execve(2). */
-export function lldbArguments(session: DebugSession, { batch, scripts, args }: DebugMode): string[] {
+export function lldbArguments(session: DebugSession, { batch, args }: DebugMode): string[] {
   const { core, executable, sysroot, searchPaths } = session
   const before = [
-    // Nothing that lies beside a container's files runs, and nobody is asked for them.
+    // Nothing that lies beside a container's files runs.
     'settings set target.load-script-from-symbol-file false',
-    'settings set symbols.enable-external-lookup false',
     ...(batch === undefined ? [] : ['settings set use-color false', 'settings set auto-confirm true']),
     `platform select --sysroot ${lldbQuote(sysroot)} remote-linux`,
     ...searchPaths.map(path => `settings append target.exec-search-paths ${lldbQuote(path)}`),
   ]
   return [
-    ...(batch === undefined ? [] : ['--no-lldbinit', '--batch']),
+    ...(batch === undefined ? [] : ['--no-lldbinit', '--script-language', 'none', '--batch']),
     ...before.flatMap(command => ['-O', command]),
-    ...scripts.flatMap(script => ['-o', `command script import ${lldbQuote(script)}`]),
     ...args,
     ...(batch ?? []).flatMap(command => ['-o', command]),
     '-c',
@@ -29,9 +28,14 @@ export function lldbArguments(session: DebugSession, { batch, scripts, args }: D
   ]
 }
 
-export const LLDB_BACKTRACE: readonly string[] = ['bt all']
+const BACKTRACE = 'bt all'
 
-/** Whether people want to see the line: not the commands' echo. */
-export function lldbKeeps(line: string): boolean {
-  return !/^\(lldb\) |^Core file '.*' \(.*\) was loaded\.$/.test(line)
+export const lldbBacktrace: Backtrace = {
+  commands: [BACKTRACE],
+  // lldb has no command that prints a line without Python, but repeats what it is told.
+  marker: `(lldb) ${BACKTRACE}`,
+  telling: undefined,
+  // Packages whose Python part is broken say so; nothing here needs it.
+  noise:
+    /^$|^Traceback \(most|^ {2}File "<string>"|^ModuleNotFoundError: No module named 'lldb|lsb_release: /,
 }

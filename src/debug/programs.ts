@@ -48,11 +48,23 @@ export function systemPrograms(interrupts: Interrupts): Programs {
     },
     async listen({ path, args, env, cwd }, lines, interrupted) {
       const child = spawn(path, [...args], { stdio: ['ignore', 'pipe', 'pipe'], env, cwd })
-      const stop = (): void => void child.kill()
+      let isStopped = false
+      // It has nothing to lose, and gdb takes its time with SIGTERM.
+      const stop = (): void => {
+        isStopped = true
+        child.kill('SIGKILL')
+      }
+      const taking = (take: (line: string) => Promise<void>) => async (line: string) => {
+        if (!isStopped) await take(line)
+      }
       interrupted.addEventListener('abort', stop)
       try {
         const ended = ending(child)
-        await Promise.all([eachLine(child.stdout, lines.out), eachLine(child.stderr, lines.err), ended])
+        await Promise.all([
+          eachLine(child.stdout, taking(lines.out)),
+          eachLine(child.stderr, taking(lines.err)),
+          ended,
+        ])
         return await ended
       } catch (error) {
         stop()
