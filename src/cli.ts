@@ -39,10 +39,12 @@ async function parseAndRun(argv: readonly string[], session: Session): Promise<v
     .addHelpText('after', '\nEach command explains itself, its exit codes too: corelift ls --help')
   await addGlobalOptions(program)
   const { definePeople } = await import('./commands/define-people.ts')
+  const { defineDebug } = await import('./commands/define-debug.ts')
   const { defineNode } = await import('./commands/define-node.ts')
   const { defineConfig } = await import('./commands/define-config.ts')
   const { defineBucket } = await import('./commands/define-bucket.ts')
-  for (const define of [definePeople, defineNode, defineBucket, defineConfig]) define(program, session)
+  for (const define of [definePeople, defineDebug, defineNode, defineBucket, defineConfig])
+    define(program, session)
   try {
     await program.parseAsync([...argv], { from: 'user' })
   } catch (error) {

@@ -14,6 +14,7 @@ import { EXIT } from '../../src/errors.ts'
 import { GIB } from '../../src/units.ts'
 import { fakeLock } from '../budget/fake-lock.ts'
 import { noTmpfs, stateDir } from '../budget/state-dir.ts'
+import { fakePrograms } from '../debug/fake-programs.ts'
 import { MemoryStore } from '../store/memory.ts'
 import { deflateFrames } from './crashes.ts'
 import { testIo } from './terminal.ts'
@@ -60,6 +61,7 @@ async function run(t: Test, directory: string, ...argv: string[]) {
     loadConfig,
     openStore: () => Promise.resolve(new MemoryStore()),
     decompressor: () => deflateFrames,
+    programs: fakePrograms(),
     demangle: () => name => name,
     now: () => NOW,
   })
