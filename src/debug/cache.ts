@@ -104,7 +104,7 @@ export function debugFileName(key: string): CacheName | undefined {
   const id = parseDebugFileKey(key)
   if (id === undefined) return undefined
   // Whoever chooses a build-id could choose another file's SHA-256.
-  return id.buildId === undefined ? `files/sha256-${id.sha256}` : `files/buildid-${id.buildId}`
+  return 'buildId' in id ? `files/buildid-${id.buildId}` : `files/sha256-${id.sha256}`
 }
 
 export function coreName(id: string, kind: 'full' | 'trimmed' | 'mini'): CacheName {
