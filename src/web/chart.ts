@@ -11,7 +11,9 @@ const HEIGHT = 170
 const LEFT = 44
 const TOP = 10
 const BOTTOM = 26
-const LABELS_MAX = 7
+/** Between labels, which stand at round times. */
+const HOURS_PER_LABEL = [1, 3, 6, 12, 24, 48, 7 * 24, 28 * 24, 84 * 24, 364 * 24] as const
+const LABELS_MAX = 8
 /** Between bars, as a share of what each has. */
 const GAP = 0.2
 
@@ -91,7 +93,7 @@ function drawing(bars: readonly Bar[], hoursPerBar: number, description: string)
   const step = (WIDTH - LEFT) / Math.max(bars.length, 1)
   const y = (count: number) => TOP + inner - (count / top) * inner
   const x = (index: number) => LEFT + index * step
-  const every = Math.ceil(bars.length / LABELS_MAX)
+  const isLabelled = labelling(bars.length, hoursPerBar)
   const ticks = [...new Set([0, top >= 2 && top % 2 === 0 ? top / 2 : 0, top])]
   return html`<svg
     class="chart"
@@ -123,10 +125,17 @@ function drawing(bars: readonly Bar[], hoursPerBar: number, description: string)
     )}
     ${bars.map(
       ({ begin }, index) =>
-        index % every === 0 &&
+        isLabelled(begin) &&
         html`<text x="${x(index).toFixed(1)}" y="${HEIGHT - 8}">${label(begin, hoursPerBar)}</text>`,
     )}
   </svg>`
+}
+
+function labelling(bars: number, hoursPerBar: number): (begin: Date) => boolean {
+  const hours =
+    HOURS_PER_LABEL.find(step => step % hoursPerBar === 0 && (bars * hoursPerBar) / step <= LABELS_MAX) ??
+    hoursPerBar * Math.ceil(bars / LABELS_MAX)
+  return begin => (begin.getTime() / HOUR_MS + MONDAY_TO_EPOCH_HOURS) % hours === 0
 }
 
 /** `11-23` or `20:00`: the year is in the form above. */

@@ -13,7 +13,7 @@ import { downloadsOf, type Download, type DownloadDeps } from './downloads.ts'
 import { filesView } from './files-view.ts'
 import type { CrashRecord } from './found.ts'
 import type { Gate } from './gate.ts'
-import { html, type Html } from './html.ts'
+import { html, part, type Html } from './html.ts'
 import { pageReply } from './layout.ts'
 import { readLogTail } from './log-tail.ts'
 import { outcomeView } from './outcome-view.ts'
@@ -59,8 +59,7 @@ async function* finishedParts(
     <section>
       <h2>What is stored</h2>
       <p>
-        ${outcomeView(manifest.core?.complete === false ? 'incomplete' : manifest.outcome)}:
-        ${renderOutcome(manifest)}
+        ${outcomeView(manifest.core?.complete === false ? 'incomplete' : manifest.outcome, renderOutcome(manifest))}
       </p>
       ${warnings.map(warning => html`<p class="mid">${warning}</p>`)}${downloadLinks(deps.store, record)}
     </section> `
@@ -71,7 +70,7 @@ async function* finishedParts(
       <p class="mono">${signature}</p>
     </section>`
   if (stacks !== undefined) yield* stackViews(stacks, deps.demangle())
-  yield html`<div class="pair">
+  yield html`<div class="pair facts">
     ${factsView('Crash', crashFields(manifest))}${factsView('Workload', workloadFields(workload))}
     ${factsView('Process', process === null ? [['process', manifest.processGone ?? 'gone']] : processFields(process))}
     ${factsView('Capture', outcomeFields(manifest))}
@@ -146,6 +145,7 @@ function downloadLinks(store: Store, record: CrashRecord): Html {
 }
 
 function commandsView(id: string, host: string): Html {
+  const gdb = `DEBUGINFOD_URLS="http://${host}" gdb -iex "set debuginfod enabled on" -c "$(corelift get ${id})"`
   return html`<section>
     <h2>Debug it</h2>
     <p id="c-debug">A debugger, with the program and its libraries as they were:</p>
@@ -153,8 +153,7 @@ function commandsView(id: string, host: string): Html {
     <p id="c-bt">Stacks with all symbols there are:</p>
     <pre class="copy" aria-labelledby="c-bt">corelift bt ${id}</pre>
     <p id="c-gdb">gdb alone, which asks this server for programs and libraries:</p>
-    <pre class="copy" aria-labelledby="c-gdb">
-DEBUGINFOD_URLS="http://${host}" gdb -iex "set debuginfod enabled on" -c "$(corelift get ${id})"</pre>
+    <pre class="copy" aria-labelledby="c-gdb">${gdb}</pre>
   </section> `
 }
 
@@ -180,7 +179,7 @@ async function* logParts(
     const tail = await readLogTail(store, crash.prefix, manifest, decompressor())
     if (tail === undefined) return
     const more = tail.isCut && html`<p class="dim">The kit has more of it.</p>`
-    const lines = tail.lines.map(line => html`${line} `)
+    const lines = tail.lines.map(line => part`${line}\n`)
     yield html`<section>
       <h2>End of the log</h2>
       ${more}

@@ -35,6 +35,9 @@ export function html(markup: TemplateStringsArray, ...values: readonly HtmlValue
   return new Html(result)
 }
 
+/** The same, for markup that another part closes: Prettier closes what it finds in `html`. */
+export const part = html
+
 function markupOf(value: HtmlValue): string {
   if (value === undefined || value === null || value === false) return ''
   if (typeof value === 'string') return escaped(printable(value, Infinity))

@@ -1,6 +1,6 @@
 // The frame of every page, and pages that say what went wrong.
 import { CoreliftError, ERROR_CODES } from '../errors.ts'
-import { html, type Html } from './html.ts'
+import { html, part, type Html } from './html.ts'
 import { statusOf, type Reply } from './reply.ts'
 import { ICON_PATH, STYLE_PATH } from './style.ts'
 
@@ -28,48 +28,51 @@ async function* pageText(
   storeUrl: string,
   parts: Iterable<Html> | AsyncIterable<Html>,
 ): AsyncGenerator<string> {
-  yield html`<!doctype html>
-    <html lang="en">
-      <head>
-        <meta charset="utf-8" />
-        <meta name="viewport" content="width=device-width, initial-scale=1" />
-        <title>${title} – corelift</title>
-        <link rel="stylesheet" href="${STYLE_PATH}" />
-        <link rel="icon" href="${ICON_PATH}" type="image/svg+xml" />
-      </head>
-      <body>
-        <a class="skip" href="#content">Skip to the content</a>
-        <header class="bar">
-          <div>
-            <a class="brand" href="/">corelift</a>
-            <span class="store">${storeUrl}</span>
-            <form class="find" action="/find" method="get" role="search">
-              <input
-                type="search"
-                name="q"
-                required
-                aria-label="A crash’s id, or a pod"
-                placeholder="Crash id or pod"
-                maxlength="300"
-              />
-              <button>Open</button>
-            </form>
-          </div>
-        </header>
-        <main id="content" tabindex="-1"></main>
-      </body>
-    </html> `.toString()
+  yield part`<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>${title} – corelift</title>
+<link rel="stylesheet" href="${STYLE_PATH}">
+<link rel="icon" href="${ICON_PATH}" type="image/svg+xml">
+</head>
+<body>
+<a class="skip" href="#content">Skip to the content</a>
+${headerView(storeUrl)}
+<main id="content" tabindex="-1">
+`.toString()
   try {
-    for await (const part of parts) yield part.toString()
+    for await (const content of parts) yield content.toString()
   } catch (error) {
     if (!(error instanceof CoreliftError)) throw error
     yield errorSection(error, 'The rest of this page is missing').toString()
   }
-  yield html`</main>
+  yield part`</main>
 <footer>Read-only. Times are UTC.</footer>
 </body>
 </html>
 `.toString()
+}
+
+function headerView(storeUrl: string): Html {
+  return html`<header class="bar">
+    <div>
+      <a class="brand" href="/">corelift</a>
+      <span class="store">${storeUrl}</span>
+      <form class="find" action="/find" method="get" role="search">
+        <input
+          type="search"
+          name="q"
+          required
+          aria-label="A crash’s id, or a pod"
+          placeholder="Crash id or pod"
+          maxlength="300"
+        />
+        <button>Open</button>
+      </form>
+    </div>
+  </header>`
 }
 
 /** @returns What went wrong, and what to do about it. */

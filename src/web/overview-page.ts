@@ -7,7 +7,7 @@ import { INDEX_OUTCOMES, idTime, type IndexedCrash } from '../store/keys.ts'
 import type { Store } from '../store/store.ts'
 import { NO_CONTAINER } from '../workload/place.ts'
 import { barsOf, chartView } from './chart.ts'
-import { exact, html, type Html } from './html.ts'
+import { exact, html, part, type Html } from './html.ts'
 import { errorPage, errorSection, pageReply } from './layout.ts'
 import { outcomeView } from './outcome-view.ts'
 import { crashHref, fieldsOf, overviewHref, parseQuery, SINCE_DEFAULT } from './query.ts'
@@ -63,29 +63,38 @@ async function* overviewParts(
     return
   }
   yield html`<section>${chartView(barsOf(scan.hours, query.since, query.until))}</section>`
-  yield html`<div class="pair"><section>${workloadsView(scan, fields)}</section></div>`
+  yield part`<div class="pair"><section>${workloadsView(scan, fields)}</section>`
   try {
     const counts = await countSignatures(store, scan.newest, signatures)
-    yield html`<section>${signaturesView(counts, scan)}</section></div>`
+    yield part`<section>${signaturesView(counts, scan)}</section></div>`
   } catch (error) {
     if (!(error instanceof CoreliftError)) throw error
-    yield html`${errorSection(error, 'Signatures are missing')}</div>`
+    yield part`${errorSection(error, 'Signatures are missing')}</div>`
   }
   yield html`<section>${listView(scan, fields)}</section>`
 }
 
+const UNITS: Readonly<Record<string, string>> = {
+  s: 'seconds',
+  m: 'minutes',
+  h: 'hours',
+  d: 'days',
+  w: 'weeks',
+}
+
 function rangeText({ since = SINCE_DEFAULT, until }: Fields): string {
-  const from = /^\d+[smhdw]$/.test(since) ? `since ${since} ago` : `since ${since}`
-  return until === undefined ? from : `${from}, until ${until}`
+  const [, amount, unit = ''] = /^(\d+)([smhdw])(?: ago)?$/.exec(since) ?? []
+  if (until !== undefined) return `from ${since} to ${until}`
+  return amount === undefined ? `since ${since}` : `in the last ${amount} ${UNITS[unit]}`
 }
 
 const LABELS: Readonly<Record<FieldName, [label: string, placeholder: string]>> = {
-  namespace: ['Namespace', 'shop'],
-  workload: ['Workload', 'cart'],
-  pod: ['Pod', 'cart-7d9f-x2x4p'],
+  namespace: ['Namespace', ''],
+  workload: ['Workload', ''],
+  pod: ['Pod', ''],
   container: ['Container', ''],
   comm: ['Process (comm)', ''],
-  signal: ['Signal', 'SIGSEGV'],
+  signal: ['Signal', ''],
   outcome: ['Outcome', ''],
   since: ['From', SINCE_DEFAULT],
   until: ['To', 'now'],
@@ -262,12 +271,15 @@ function listView(scan: Scan, fields: Fields): Html {
 function crashRow(crash: IndexedCrash): Html {
   const container = crash.container === NO_CONTAINER ? '–' : crash.container
   const cells = [crash.namespace, crash.pod, container, signalName(crash.signal), crash.comm || '–'].map(
-    (value, index) => html`<td role="cell" data-label="${COLUMNS[index + 1]}"><bdi>${value}</bdi></td>`,
+    (value, index) =>
+      html`<td role="cell" data-label="${COLUMNS[index + 1]}" ${index === 3 && html` class="short"`}>
+        <bdi>${value}</bdi>
+      </td>`,
   )
   return html`<tr role="row">
     <th scope="row" role="rowheader" class="time"><a href="${crashHref(crash)}">${timeText(crash.id)}</a></th>
     ${cells}
-    <td role="cell" data-label="Outcome">${outcomeView(crash.outcome)}</td>
+    <td role="cell" data-label="Outcome" class="short">${outcomeView(crash.outcome)}</td>
   </tr> `
 }
 

@@ -2,7 +2,7 @@
 import type { Demangle } from '../commands/demangle.ts'
 import { frameText, renderTids } from '../commands/render-stacks.ts'
 import type { ManifestStacks } from '../store/manifest.ts'
-import { html, type Html } from './html.ts'
+import { html, part, type Html } from './html.ts'
 
 /** Groups of threads: nobody reads on, and the manifest has all. */
 const GROUPS_MAX = 200
@@ -20,14 +20,15 @@ export function* stackViews(stacks: ManifestStacks, demangle: Demangle): Generat
     ${framesView(crashed, modules, demangle)}
   </section> `
   if (others.length === 0 && threadsOmitted === 0) return
-  yield html`<section><h2>Other threads</h2></section> `
+  yield part`<section><h2>Other threads</h2>
+`
   for (const group of others.slice(0, GROUPS_MAX))
     yield html`<details${others.length === 1 && html` open`}><summary>${group.tids.length > 1 ? 'Threads' : 'Thread'} ${renderTids(group.tids)}</summary>${framesView(group, modules, demangle)}</details>
 `
   const hidden = others.slice(GROUPS_MAX).reduce((sum, { tids }) => sum + tids.length, 0)
   if (hidden > 0) yield html`<p class="dim">${hidden} more threads: the manifest has them.</p>`
   if (threadsOmitted > 0) yield html`<p class="dim">${threadsOmitted} threads were not unwound.</p>`
-  yield html`</section>
+  yield part`</section>
 `
 }
 

@@ -31,22 +31,25 @@ h1 { font-size: 1.5rem; line-height: 1.25; margin: .5rem 0 .75rem; overflow-wrap
 h2 { font-size: 1.1rem; margin: 0 0 .6rem; font-weight: 650 } h3 { font-size: .95rem; margin: 1rem 0 .35rem; font-weight: 650 }
 h3:first-child { margin-top: 0 }
 section { background: var(--card); border: 1px solid var(--line); border-radius: 8px; padding: 1rem; margin: 0 0 1rem; min-width: 0 }
-.pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); gap: 0 1rem; align-items: start }
+.pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr)); gap: 0 1rem; align-items: start }
+.facts { grid-template-columns: repeat(auto-fit, minmax(min(100%, 28rem), 1fr)) }
 p { margin: 0 0 .6rem } p:last-child { margin-bottom: 0 } .dim { color: var(--dim) }
 form.filters { display: grid; grid-template-columns: repeat(auto-fill, minmax(9.5rem, 1fr)); gap: .6rem .8rem; align-items: end }
 label { display: block; font-size: .87rem; color: var(--dim) }
 input, select, button, .button {
   font: inherit; color: var(--text); background: var(--card); border: 1px solid var(--field); border-radius: 5px;
   padding: .35rem .5rem; min-height: 2.2rem }
-form.filters input, form.filters select { width: 100% }
+form.filters input, form.filters select { width: 100% } form.filters + p { margin-top: .7rem }
+::placeholder { color: var(--dim); opacity: 1 }
 button, .button { background: var(--accent-soft); border-color: var(--accent); color: var(--accent); cursor: pointer;
   text-decoration: none; display: inline-block; padding-inline: .8rem; font-weight: 550 }
 .actions { display: flex; flex-wrap: wrap; gap: .5rem; align-items: center }
 table { width: 100%; border-collapse: collapse; font-size: .93rem }
-th, td { text-align: left; vertical-align: top; padding: .35rem .6rem .35rem 0; border-top: 1px solid var(--line); overflow-wrap: anywhere }
+th, td { text-align: left; vertical-align: top; padding: .35rem .9rem .35rem 0; border-top: 1px solid var(--line); overflow-wrap: anywhere }
 thead th { border-top: 0; color: var(--dim); font-weight: 550; font-size: .87rem; overflow-wrap: normal }
 tbody th { font-weight: inherit } tr > :last-child { padding-right: 0 }
 .number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }
+table .short { white-space: nowrap; overflow-wrap: normal }
 .time { white-space: nowrap; font-variant-numeric: tabular-nums }
 code, pre, .mono { font: .87rem/1.5 ui-monospace, "SFMono-Regular", Menlo, Consolas, monospace }
 code, .mono { overflow-wrap: anywhere }
@@ -57,7 +60,7 @@ dt { color: var(--dim) } dd { margin: 0; overflow-wrap: anywhere }
 .good { color: var(--good) } .mid { color: var(--mid) } .bad { color: var(--bad) }
 .alert { border-color: var(--bad); border-left: 5px solid var(--bad) }
 details > summary { cursor: pointer; color: var(--accent) } details[open] > summary { margin-bottom: .6rem }
-.chart { display: block; width: 100%; height: auto }
+.chart { display: block; width: 100%; height: auto; overflow: visible }
 .chart rect { fill: var(--accent) } .chart line { stroke: var(--line) } .chart text { fill: var(--dim); font: 12px system-ui, sans-serif }
 ol.frames { list-style: none; margin: 0 0 1rem; padding: 0 } ol.frames:last-child { margin-bottom: 0 }
 ol.frames li { display: grid; grid-template-columns: 2.6rem minmax(0, 1fr); border-top: 1px solid var(--line); padding: .25rem 0 }
@@ -71,7 +74,7 @@ ol.frames .where { color: var(--dim) } .function { font-weight: 600 }
   .cards td { display: grid; grid-template-columns: 6rem minmax(0, 1fr); text-align: left; white-space: normal }
   .cards td::before { content: attr(data-label); color: var(--dim) }
   dl { grid-template-columns: minmax(0, 1fr) } dd { margin-bottom: .35rem }
-  .chart text { font-size: 24px }
+  .chart text { font-size: 30px }
 }
 @media (forced-colors: active) { .chart rect { fill: CanvasText } }
 @media print { .bar form, .filters, .actions { display: none } }

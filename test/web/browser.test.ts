@@ -53,6 +53,8 @@ async function look(t: Test, width = 1280, scheme = 'light'): Promise<Looking> {
     if (SCREENSHOTS !== undefined) {
       const name = `${path.replaceAll(/\W+/g, '_')}-${width}-${scheme}.png`
       await page.screenshot({ path: join(SCREENSHOTS, name), fullPage: true })
+      const clip = { x: 0, y: 0, width, height: width < 400 ? 1600 : 1300 }
+      await page.screenshot({ path: join(SCREENSHOTS, `top-${name}`), clip })
     }
     return response?.status() ?? 0
   }
@@ -172,7 +174,7 @@ t.test('the list is paged there and back, and a crash is opened by its id', { sk
   const follow = async (name: string) => {
     const [link] = await page.$$(`::-p-xpath(//nav//a[text()="${name}"])`)
     await Promise.all([page.waitForNavigation(), link!.click()])
-    return await page.$eval('#list', heading => heading.textContent)
+    return await page.$eval('#list', heading => heading.textContent.replaceAll(/\s+/g, ' '))
   }
   t.match(await follow('Older'), /101–200 of 251/)
   t.match(await follow('Older'), /201–251 of 251/)
@@ -197,6 +199,7 @@ const FAINT = `(() => {
     return [255, 255, 255]
   }
   return [...document.querySelectorAll('body *')]
+    .filter(element => !element.matches('title, desc'))
     .filter(element => [...element.childNodes].some(node => node.nodeType === 3 && node.data.trim() !== ''))
     .filter(element => {
       const style = getComputedStyle(element)
