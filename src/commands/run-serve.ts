@@ -13,8 +13,8 @@ import { write } from './terminal.ts'
 
 /** People wait for a page: a store that does not answer is told soon. */
 const RETRY_SECONDS_MAX = 5
-/** Each holds some ranges and a frame: 64 MiB at most. */
-const DOWNLOADS_AT_ONCE_MAX = 4
+/** Each holds four ranges and two frames, of 16 MiB at most. */
+const DOWNLOADS_AT_ONCE_MAX = 3
 /** Their own, so that no page waits for a download. */
 const LOGS_AT_ONCE_MAX = 2
 /** Texts of a hundred characters. */
@@ -33,7 +33,7 @@ export async function runServe(session: Session, options: ServeOptions): Promise
   const decompressor = lazy(deps.decompressor)
   const demangle = lazy(deps.demangle)
   const web = {
-    ...{ store, decompressor, demangle, now: deps.now },
+    ...{ store, decompressor, demangle, now: deps.now, collect: deps.collect },
     gate: new Gate(DOWNLOADS_AT_ONCE_MAX),
     logs: new Gate(LOGS_AT_ONCE_MAX),
     signatures: new Lru<string>(SIGNATURES_MAX),

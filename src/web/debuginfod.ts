@@ -4,7 +4,7 @@ import { readSeekTable } from '../commands/download.ts'
 import { readDebugFile } from '../debug/debug-file.ts'
 import { CoreliftError } from '../errors.ts'
 import { debugFileKey, parseDebugFileKey } from '../store/keys.ts'
-import { attachment, lateByOne, storedBytes, type DownloadDeps } from './downloads.ts'
+import { attachment, lateByOne, paced, storedBytes, type DownloadDeps } from './downloads.ts'
 import { plainReply, statusOf, type Reply } from './reply.ts'
 
 /** @returns undefined where the path is none of debuginfod's, nor that of a file without a build-id. */
@@ -31,11 +31,8 @@ function keyOf(kind: string, id: string): string | undefined {
   return identity && debugFileKey(identity)
 }
 
-async function executable(
-  { store, decompressor, gate }: DownloadDeps,
-  key: string,
-  acceptEncoding: string,
-): Promise<Reply> {
+async function executable(deps: DownloadDeps, key: string, acceptEncoding: string): Promise<Reply> {
+  const { store, decompressor } = deps
   const stored = (await store.stat(key))?.bytes
   if (stored === undefined) return plainReply(404, 'not found')
   const { frames } = await readSeekTable(store, key, stored)
@@ -45,12 +42,7 @@ async function executable(
     ? storedBytes(store, key, stored)
     : lateByOne(readDebugFile(store, { key, bytes }, decompressor()))
   const file = key.split('/')[1]!
-  const reply = attachment(
-    file,
-    'application/octet-stream',
-    isEncoded ? stored : bytes,
-    gate.through(content),
-  )
+  const reply = attachment(file, 'application/octet-stream', isEncoded ? stored : bytes, paced(deps, content))
   const headers = {
     ...reply.headers,
     Vary: 'Accept-Encoding',

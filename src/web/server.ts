@@ -4,7 +4,8 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net'
 import { CoreliftError } from '../errors.ts'
 import { isHostAllowed, type ListenAddress } from './host.ts'
-import { plainReply, SECURITY_HEADERS, type Chunk, type Reply, type Request } from './reply.ts'
+import { printable } from '../printable.ts'
+import { plainReply, SECURITY_HEADERS, statusOf, type Chunk, type Reply, type Request } from './reply.ts'
 
 /** Large chunks are written in pieces of this size, so that a slow reader's connection holds no more. */
 const WRITE_BYTES = 256 * 1024
@@ -71,9 +72,19 @@ async function answer(
     await send(response, await replyTo(message, listen, respond), message.method)
   } catch (error) {
     if (response.headersSent) response.destroy()
-    else await send(response, plainReply(500, 'a bug: this server’s standard error has more'), message.method)
+    else await send(response, errorReply(error), message.method)
     await onError(error)
   }
+}
+
+function errorReply(error: unknown): Reply {
+  if (!(error instanceof CoreliftError))
+    return plainReply(500, 'a bug: this server’s standard error has more')
+  const { code, message, hint } = error
+  return plainReply(
+    statusOf(error),
+    printable(`${message} [${code}]${hint === undefined ? '' : `; ${hint}`}`),
+  )
 }
 
 async function replyTo(
@@ -110,27 +121,33 @@ function decoded(path: string): string | undefined {
   }
 }
 
+/** Sends nothing before the body has begun: what fails until then has a status of its own. */
 async function send(
   response: ServerResponse,
   { status, headers, body }: Reply,
   method: string | undefined,
 ): Promise<void> {
-  response.writeHead(status, { ...SECURITY_HEADERS, ...headers })
-  if (method !== 'HEAD') {
-    const gone = once(response, 'close')
-    for await (const chunk of body) {
-      for (const piece of pieces(chunk)) {
-        if (response.destroyed) return
-        if (!response.write(piece)) await drained(response, gone)
-      }
+  const all = { ...SECURITY_HEADERS, ...headers }
+  if (method === 'HEAD') {
+    response.writeHead(status, all).end()
+    return
+  }
+  const gone = new Promise<void>(resolve => response.once('close', resolve))
+  response.on('error', () => undefined) // a reader that has gone: `close` follows
+  for await (const chunk of body) {
+    if (!response.headersSent) response.writeHead(status, all)
+    for (const piece of pieces(chunk)) {
+      if (response.destroyed) return
+      if (!response.write(piece)) await drained(response, gone)
     }
   }
+  if (!response.headersSent) response.writeHead(status, all)
   response.end()
 }
 
-async function drained(response: ServerResponse, gone: Promise<unknown>): Promise<void> {
+async function drained(response: ServerResponse, gone: Promise<void>): Promise<void> {
   const idle = setTimeout(() => response.destroy(), IDLE_MS)
-  await Promise.race([once(response, 'drain'), gone])
+  await Promise.race([new Promise(resolve => response.once('drain', resolve)), gone])
   clearTimeout(idle)
 }
 

@@ -21,9 +21,10 @@ export function depsFor(store: Store): WebDeps {
     decompressor: () => deflateFrames,
     demangle: () => demangle,
     now: () => NOW,
+    collect: () => undefined,
     gate: new Gate(2),
     logs: new Gate(1),
-    signatures: new Lru<string>(100),
+    signatures: new Lru<string>(1000),
   }
 }
 
