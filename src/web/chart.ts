@@ -1,5 +1,6 @@
 // Crashes by time as bars, and the same as a table for those who do not see them.
 import { html, type Html } from './html.ts'
+import { numbersTable } from './numbers-table.ts'
 import { HOUR_MS } from './scan.ts'
 
 const BARS_MAX = 100
@@ -126,7 +127,9 @@ function drawing(bars: readonly Bar[], hoursPerBar: number, description: string)
     ${bars.map(
       ({ begin }, index) =>
         isLabelled(begin) &&
-        html`<text x="${x(index).toFixed(1)}" y="${HEIGHT - 8}">${label(begin, hoursPerBar)}</text>`,
+        html`<text x="${x(index).toFixed(1)}" y="${HEIGHT - BOTTOM + 8}" class="below"
+          >${label(begin, hoursPerBar)}</text
+        >`,
     )}
   </svg>`
 }
@@ -154,15 +157,5 @@ function table(bars: readonly Bar[], hoursPerBar: number): Html {
           <td class="number">${count}</td>
         </tr>`,
     )
-  return html`<table>
-    <thead>
-      <tr>
-        <th scope="col">From (UTC)</th>
-        <th scope="col" class="number">Crashes</th>
-      </tr>
-    </thead>
-    <tbody>
-      ${rows}
-    </tbody>
-  </table>`
+  return numbersTable('From (UTC)', 'Crashes', rows)
 }

@@ -16,6 +16,7 @@ import type { Gate } from './gate.ts'
 import { html, part, type Html } from './html.ts'
 import { pageReply } from './layout.ts'
 import { readLogTail } from './log-tail.ts'
+import { numbersTable } from './numbers-table.ts'
 import { outcomeView } from './outcome-view.ts'
 import { crashHref, overviewHref } from './query.ts'
 import type { Reply } from './reply.ts'
@@ -98,17 +99,7 @@ async function* unfinishedParts(deps: CrashPageDeps, record: CrashRecord): Async
         ${outcomeView('unfinished')}: it has no manifest. Its core is still being uploaded, or its handler
         died.
       </p>
-      <table>
-        <thead>
-          <tr>
-            <th scope="col">Object</th>
-            <th scope="col" class="number">Size</th>
-          </tr>
-        </thead>
-        <tbody>
-          ${rows}
-        </tbody>
-      </table>
+      ${numbersTable('Object', 'Size', rows)}
     </section>
     <section>
       <h2>Download</h2>

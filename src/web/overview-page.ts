@@ -9,6 +9,7 @@ import { NO_CONTAINER } from '../workload/place.ts'
 import { barsOf, chartView } from './chart.ts'
 import { exact, html, part, type Html } from './html.ts'
 import { errorPage, errorSection, pageReply } from './layout.ts'
+import { numbersTable } from './numbers-table.ts'
 import { outcomeView } from './outcome-view.ts'
 import { crashHref, fieldsOf, overviewHref, parseQuery, SINCE_DEFAULT } from './query.ts'
 import type { FieldName, Fields, OverviewQuery } from './query.ts'
@@ -192,17 +193,7 @@ function workloadsView({ workloads }: Scan, fields: Fields): Html {
   )
   const more = counts.length - TOP_ROWS
   return html`<h2>By workload</h2>
-    <table>
-      <thead>
-        <tr>
-          <th scope="col">Workload</th>
-          <th scope="col" class="number">Crashes</th>
-        </tr>
-      </thead>
-      <tbody>
-        ${rows}
-      </tbody>
-    </table>
+    ${numbersTable('Workload', 'Crashes', rows)}
     ${more > 0 && html`<p class="dim">${more.toLocaleString('en')} more</p>`}`
 }
 
@@ -226,18 +217,7 @@ function signaturesView(counts: readonly SignatureCount[], { newest, total }: Sc
       <p>None of these crashes has a signature.</p>
       ${of}`
   return html`<h2>By signature</h2>
-    <table>
-      <thead>
-        <tr>
-          <th scope="col">Signature, and the newest crash that has it</th>
-          <th scope="col" class="number">Crashes</th>
-        </tr>
-      </thead>
-      <tbody>
-        ${rows}
-      </tbody>
-    </table>
-    ${of}`
+    ${numbersTable('Signature, and the newest crash that has it', 'Crashes', rows)} ${of}`
 }
 
 function timeText(id: string): string {

@@ -61,6 +61,7 @@ dt { color: var(--dim) } dd { margin: 0; overflow-wrap: anywhere }
 .alert { border-color: var(--bad); border-left: 5px solid var(--bad) }
 details > summary { cursor: pointer; color: var(--accent) } details[open] > summary { margin-bottom: .6rem }
 .chart { display: block; width: 100%; height: auto; overflow: visible }
+.chart .below { dominant-baseline: hanging }
 .chart rect { fill: var(--accent) } .chart line { stroke: var(--line) } .chart text { fill: var(--dim); font: 12px system-ui, sans-serif }
 ol.frames { list-style: none; margin: 0 0 1rem; padding: 0 } ol.frames:last-child { margin-bottom: 0 }
 ol.frames li { display: grid; grid-template-columns: 2.6rem minmax(0, 1fr); border-top: 1px solid var(--line); padding: .25rem 0 }
@@ -74,7 +75,8 @@ ol.frames .where { color: var(--dim) } .function { font-weight: 600 }
   .cards td { display: grid; grid-template-columns: 6rem minmax(0, 1fr); text-align: left; white-space: normal }
   .cards td::before { content: attr(data-label); color: var(--dim) }
   dl { grid-template-columns: minmax(0, 1fr) } dd { margin-bottom: .35rem }
-  .chart text { font-size: 30px }
+  .chart { margin-bottom: .8rem } .chart text { font-size: 30px }
+  form.filters { grid-template-columns: repeat(auto-fill, minmax(7rem, 1fr)) }
 }
 @media (forced-colors: active) { .chart rect { fill: CanvasText } }
 @media print { .bar form, .filters, .actions { display: none } }
