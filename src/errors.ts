@@ -44,6 +44,7 @@ export const ERROR_CODES = {
   E_MANIFEST: { exit: EXIT.corrupt, meaning: 'a manifest that cannot be read' },
   E_SPOOL: { exit: EXIT.config, meaning: 'the spool cannot be used' },
   E_DEBUGGER: { exit: EXIT.debugger, meaning: 'the debugger is not installed' },
+  E_LISTEN: { exit: EXIT.config, meaning: 'the address cannot be listened on' },
   E_OUTPUT: { exit: EXIT.output, meaning: 'the output file exists, or cannot be written' },
   E_STORE_ABSENT: { exit: EXIT.store, meaning: 'the bucket or directory does not exist' },
   E_STORE_CREDENTIALS: { exit: EXIT.store, meaning: 'no credentials, or the store does not know them' },

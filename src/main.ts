@@ -8,6 +8,7 @@ import addonFile from '../build/zstd.node' with { type: 'file' }
 import { loadConfig } from './config/load.ts'
 import { CORE_PATTERN } from './kernel/core-pattern.ts'
 import { libcOs, memfdCreate } from './os/libc.ts'
+import { openSigner } from './store/open-signer.ts'
 import { openBucket } from './store/open-bucket.ts'
 import { openStore } from './store/open.ts'
 import { addonZstd, loadAddon, runtimeZstd, type Zstd } from './zstd/codec.ts'
@@ -31,6 +32,8 @@ function zstd(implementation: 'addon' | 'runtime'): Zstd {
   }
 }
 
+/** Nobody is held: zstd's own default. */
+const EXPORT_LEVEL = 3
 const HANDLER_CONFIG = '/etc/corelift/config.toml'
 /** Bun keeps the bodies of requests until it collects: 341 MiB after 400 resets, 185 with this before each retry. */
 const collect = (): void => Bun.gc(true)
@@ -93,6 +96,8 @@ async function peoplesEntry(args: readonly string[]): Promise<number> {
       openStore: (config, hooks) => openStore(config, { beforeRetry: collect, ...hooks }),
       openBucket,
       decompressor: () => zstd('addon').decompressor(),
+      compressor: () => zstd('addon').compressor(EXPORT_LEVEL, 'many'),
+      openSigner,
       programs: systemPrograms(interrupts),
       demangle: () => loadDemangle(readFileSync(demangleFile)),
       now: () => new Date(),

@@ -9,6 +9,10 @@ export type Demangle = (name: string) => string
 const MANGLED = /^_{1,3}[ZR]/
 /** Longer ones are templates nobody reads, and take a while. */
 const NAME_LENGTH_MAX = 512
+/** References to what was said before, which may double the text over and over: 66 in 230 characters made 100 MB. */
+const REFERENCE = /[ST][0-9A-Z]*_|B[0-9A-Za-z]*_/g
+const REFERENCES_MAX = 24
+const PLAIN_LENGTH_MAX = 8192
 
 /** @param wasm - The package's module. */
 export function loadDemangle(wasm: Uint8Array<ArrayBuffer>): Demangle {
@@ -16,10 +20,11 @@ export function loadDemangle(wasm: Uint8Array<ArrayBuffer>): Demangle {
   glue.__wbg_set_wasm(exports)
   return name => {
     if (!MANGLED.test(name) || name.length > NAME_LENGTH_MAX) return name
+    if ((name.match(REFERENCE)?.length ?? 0) > REFERENCES_MAX) return name
     try {
       const plain = glue.demangle_any(name)
       // What it does not know loses its underscore: other systems put one before every name.
-      return plain === name.replace(/^_+/, '') ? name : plain
+      return plain === name.replace(/^_+/, '') || plain.length > PLAIN_LENGTH_MAX ? name : plain
     } catch {
       return name
     }

@@ -31,12 +31,16 @@ function corrupt(key: string, detail: string, cause?: unknown): CoreliftError {
 }
 
 /** A core's frames, and the bytes that say so: they end the object. */
-interface SeekTable {
+export interface SeekTable {
   readonly frames: readonly Frame[]
   readonly stored: Uint8Array
 }
 
-async function readSeekTable(store: Store, key: string, storedBytes: number): Promise<SeekTable> {
+/**
+ * Reads a seek table, checked against the object's size.
+ * @throws CoreliftError `E_CORE_CORRUPT`, `E_STORE_…`
+ */
+export async function readSeekTable(store: Store, key: string, storedBytes: number): Promise<SeekTable> {
   let tailBytes = Math.min(Math.max(TAIL_BYTES, SEEK_TABLE_TAIL_BYTES), storedBytes)
   for (;;) {
     const tail = await store.getRange(key, storedBytes - tailBytes, tailBytes)

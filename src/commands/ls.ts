@@ -144,7 +144,8 @@ async function readEntry(store: Store, { prefix, isFinished, known }: Candidate)
   }
 }
 
-function isWithin(query: LsQuery, id: string): boolean {
+/** Whether a crash is of a query's times. */
+export function isWithin(query: Pick<LsQuery, 'since' | 'until'>, id: string): boolean {
   const time = idTime(id)?.getTime() ?? Number.NaN
   return time >= (query.since?.getTime() ?? -Infinity) && time <= (query.until?.getTime() ?? Infinity)
 }
@@ -169,8 +170,12 @@ async function podCandidates(store: Store, pod: string, query: LsQuery): Promise
     })
 }
 
-/** Index prefixes that cover a query's times, newest first. */
-async function indexPrefixes(store: Store, query: LsQuery, now: Date): Promise<string[]> {
+/** @returns Index prefixes that cover a query's times, newest first. */
+export async function indexPrefixes(
+  store: Store,
+  query: Pick<LsQuery, 'since' | 'until'>,
+  now: Date,
+): Promise<string[]> {
   const until = query.until ?? new Date(now.getTime() + CLOCK_SKEW_MS)
   const { since } = query
   if (since !== undefined && until.getTime() - since.getTime() <= HOURLY_SPAN_MS_MAX) {

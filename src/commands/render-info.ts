@@ -9,7 +9,8 @@ import { stackSections } from './render-stacks.ts'
 import { renderBytes } from './render.ts'
 import type { Colors } from './terminal.ts'
 
-function processFields(process: ManifestProcess): Field[] {
+/** @returns What /proc said. */
+export function processFields(process: ManifestProcess): Field[] {
   return [
     ['comm', process.comm],
     ['exe', process.exe],
@@ -32,7 +33,8 @@ export function renderOutcome(manifest: Manifest): string {
   return `incomplete: ${core.bytesReceived} of ${core.bytesExpected} bytes were received`
 }
 
-function outcomeFields(manifest: Manifest): Field[] {
+/** @returns What is stored, why not more, and how it went. */
+export function outcomeFields(manifest: Manifest): Field[] {
   const { core, mini, size, kit, signature } = manifest
   const steps = Object.entries(manifest.durations).map(([step, ms]) => `${step} ${Math.round(ms)} ms`)
   return [
@@ -55,9 +57,10 @@ function outcomeFields(manifest: Manifest): Field[] {
   ]
 }
 
-function renderManifest(manifest: Manifest, colors: Colors, demangle: () => Demangle): string {
-  const { crash, process, workload } = manifest
-  const crashFields: Field[] = [
+/** @returns What the kernel said. */
+export function crashFields(manifest: Manifest): Field[] {
+  const { crash } = manifest
+  return [
     ['crash', manifest.id],
     ['time', manifest.time],
     ['node', manifest.node],
@@ -69,8 +72,12 @@ function renderManifest(manifest: Manifest, colors: Colors, demangle: () => Dema
     ['dumpable', crash.dumpable === 1 ? undefined : `${crash.dumpable} (restricted)`],
     ['pidfd', crash.pidfd],
   ]
+}
+
+function renderManifest(manifest: Manifest, colors: Colors, demangle: () => Demangle): string {
+  const { process, workload } = manifest
   const sections: Field[][] = [
-    crashFields,
+    crashFields(manifest),
     workloadFields(workload),
     process === null ? [['process', manifest.processGone ?? 'gone']] : processFields(process),
     outcomeFields(manifest),

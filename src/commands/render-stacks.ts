@@ -29,16 +29,35 @@ export function stackSections(
   return more.length === 0 ? sections : [...sections, [['threads', more.join('; ')]]]
 }
 
-function renderTids(tids: readonly number[]): string {
+export function renderTids(tids: readonly number[]): string {
   const shown = tids.slice(0, TIDS_SHOWN_MAX).join(', ')
   return tids.length > TIDS_SHOWN_MAX ? `${shown} and ${tids.length - TIDS_SHOWN_MAX} more` : shown
 }
 
-/** `crash_here+0x5 in crasher+0x1234`; the address for code that is of no file. */
-function renderFrame(frame: ManifestFrame, modules: ManifestStacks['modules'], demangle: Demangle): string {
+/** A frame as people read it. */
+export interface FrameText {
+  /** Demangled. */
+  readonly name?: string
+  /** From the function's beginning: `+0x5`. */
+  readonly distance: string
+  /** `crasher+0x1234`; the address for code that is of no file. */
+  readonly place: string
+}
+
+export function frameText(
+  frame: ManifestFrame,
+  modules: ManifestStacks['modules'],
+  demangle: Demangle,
+): FrameText {
   const module = frame.module === undefined ? undefined : modules[frame.module]
   const place = module === undefined ? `0x${frame.pc}` : `${basename(module.path)}+0x${frame.offset}`
-  if (frame.function === undefined) return place
+  if (frame.function === undefined) return { distance: '', place }
   const [, name = frame.function, distance = ''] = /^(.*)(\+0x[0-9a-f]+)$/s.exec(frame.function) ?? []
-  return `${demangle(name)}${distance} in ${place}`
+  return { name: demangle(name), distance, place }
+}
+
+/** `crash_here+0x5 in crasher+0x1234`. */
+function renderFrame(frame: ManifestFrame, modules: ManifestStacks['modules'], demangle: Demangle): string {
+  const { name, distance, place } = frameText(frame, modules, demangle)
+  return name === undefined ? place : `${name}${distance} in ${place}`
 }

@@ -9,7 +9,8 @@ import type { Os } from '../os/os.ts'
 import type { BucketAdmin } from '../store/bucket.ts'
 import type { RetryHooks } from '../store/retry.ts'
 import type { Store } from '../store/store.ts'
-import type { FrameDecompressor } from '../zstd/codec.ts'
+import type { UrlSigner } from '../store/url-signer.ts'
+import type { FrameCompressor, FrameDecompressor } from '../zstd/codec.ts'
 import type { Demangle } from './demangle.ts'
 import type { Io } from './terminal.ts'
 
@@ -25,6 +26,10 @@ export interface CliDeps {
   readonly openBucket: (config: Config['store']) => Promise<BucketAdmin>
   /** Called by commands that read cores only: it loads zstd. */
   readonly decompressor: () => FrameDecompressor
+  /** Called by `export` only. */
+  readonly compressor: () => FrameCompressor
+  /** Called by `url` only. @throws CoreliftError `E_USAGE` where the store is no bucket. */
+  readonly openSigner: (config: Config['store']) => Promise<UrlSigner>
   /** Other programs: debuggers. */
   readonly programs: Programs
   /** Called by `info` and `bt` only, where there are stacks: it loads demanglers. */

@@ -33,7 +33,7 @@ const EMPTY = '='
 
 /** What became of a crash, as an index name tells it. incomplete: a core is stored, but not all that was to be. */
 export type IndexOutcome = Outcome | 'incomplete'
-const INDEX_OUTCOMES: readonly string[] = [
+export const INDEX_OUTCOMES: readonly string[] = [
   'full',
   'incomplete',
   'trimmed',

@@ -39,7 +39,7 @@ export interface CrashSpec {
 }
 
 /** An object in the seekable format. */
-function seekable(content: Uint8Array, frameBytes: number): { object: Buffer; frames: number } {
+export function seekable(content: Uint8Array, frameBytes: number): { object: Buffer; frames: number } {
   const frames: Buffer[] = []
   const sizes: { storedBytes: number; bytes: number }[] = []
   for (let at = 0; at < content.length; at += frameBytes) {

@@ -32,3 +32,16 @@ t.test('whatever a symbol is called, it has a name', async t => {
     'and others still',
   )
 })
+
+t.test('a name that unfolds to megabytes stays as it is, at once', async t => {
+  // f(A<a, a>, A<A<a, a>, A<a, a>>, …): each parameter is twice the one before.
+  const doubling = (levels: number) =>
+    Array.from({ length: levels }, (_, level) => (level + 1).toString(36).toUpperCase()).reduce(
+      (name, seq) => `${name}S_IS${seq}_S${seq}_E`,
+      '_Z1f1AI1aS0_E',
+    )
+  t.match(demangle(doubling(2)), /^f\(A<a, a>, A<A<a, a>, A<a, a> >/)
+  const begun = performance.now()
+  t.equal(demangle(doubling(22)), doubling(22))
+  t.ok(performance.now() - begun < 500)
+})
