@@ -106,8 +106,8 @@ async function listen(
   const run = { path, env: debuggerEnv(io.env), cwd: cache.path('sysroots') }
   const isGdb = name === 'gdb'
   const backtrace = isGdb ? gdbBacktrace(`corelift ${prepared.core}`) : lldbBacktrace
-  const scripts = isGdb ? (await gdbScripts(prepared.plan)).found : []
-  const mode = { batch: backtrace.commands, args: [], scripts }
+  const setup = isGdb ? (await gdbScripts(prepared.plan)).commands : []
+  const mode = { batch: backtrace.commands, args: [], setup }
   const args = isGdb ? gdbArguments(prepared, mode) : lldbArguments(prepared, mode)
   const filter = new BacktraceFilter(backtrace)
   const lines = {

@@ -52,7 +52,7 @@ export async function runDebug(
       prepared = await prepare(session, store, cache, target, wantedCore(options))
     })
     if (name === 'none') return await printPaths(session, prepared!, options)
-    const mode = { batch: options.batch, args, scripts: [] }
+    const mode = { batch: options.batch, args, setup: [] }
     await start(session, prepared!, await chooseDebugger(session, prepared!, name), mode)
   } finally {
     await cache.close()
@@ -107,7 +107,7 @@ async function start(
   if (name === 'gdb') {
     const scripts = await gdbScripts(prepared.plan)
     if (mode.batch === undefined) await tellPython(session, scripts)
-    end(session, mode, await attend(gdbArguments(prepared, { ...mode, scripts: scripts.found })))
+    end(session, mode, await attend(gdbArguments(prepared, { ...mode, setup: scripts.commands })))
   } else if (name === 'lldb') end(session, mode, await attend(lldbArguments(prepared, mode)))
   else end(session, mode, await withInitFile(mode, file => attend(delveArgumentsOf(prepared, mode, file))))
 }
@@ -140,12 +140,12 @@ function end(session: Session, { batch }: DebugMode, { code, signal }: ProgramEn
   if (signal !== null || (batch !== undefined && code !== 0)) session.exitCode = EXIT.failure
 }
 
-async function tellPython(session: Session, { python, hasPythonHelper, found }: GdbScripts): Promise<void> {
+async function tellPython(session: Session, { python, pythonHelper }: GdbScripts): Promise<void> {
   if (python === undefined) return
   await note(
     session,
-    hasPythonHelper
-      ? `Python ${python}: py-bt and py-list are there (${found[0]})`
+    pythonHelper !== undefined
+      ? `Python ${python}: py-bt and py-list are there (${pythonHelper})`
       : `Python ${python}: for py-bt install python${python}-dbg (Debian, Ubuntu) or its debuginfo (Fedora, SUSE)`,
   )
 }
@@ -153,7 +153,7 @@ async function tellPython(session: Session, { python, hasPythonHelper, found }: 
 async function printPaths(session: Session, prepared: Prepared, options: DebugOptions): Promise<void> {
   const { core, executable, sysroot, searchPaths, coreKind, plan } = prepared
   const scripts = await gdbScripts(plan)
-  const command = ['gdb', ...gdbArguments(prepared, { batch: undefined, args: [], scripts: scripts.found })]
+  const command = ['gdb', ...gdbArguments(prepared, { batch: undefined, args: [], setup: scripts.commands })]
   const paths = { core, coreKind, executable: executable ?? null, sysroot, searchPaths, command }
   await write(session.io.stdout, options.json ? renderJson(paths) : renderPaths(paths))
 }

@@ -14,8 +14,8 @@ export interface DebugSession {
 export interface DebugMode {
   /** Commands to run before it ends; undefined: somebody sits at the terminal. */
   readonly batch: readonly string[] | undefined
-  /** Files of this machine, which the debugger is to load: never the core's. */
-  readonly scripts: readonly string[]
+  /** Commands of ours, before anybody else's. */
+  readonly setup: readonly string[]
   /** The user's own arguments. */
   readonly args: readonly string[]
 }

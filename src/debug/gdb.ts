@@ -16,12 +16,12 @@ function settings({ sysroot, searchPaths }: DebugSession, isBatch: boolean): str
 }
 
 /** @returns Arguments for execve(2). -iex comes after the user's gdbinit, and before anything is loaded. */
-export function gdbArguments(session: DebugSession, { batch, scripts, args }: DebugMode): string[] {
+export function gdbArguments(session: DebugSession, { batch, setup, args }: DebugMode): string[] {
   return [
     '-q',
     ...(batch === undefined ? [] : ['-nx', '-batch']),
     ...settings(session, batch !== undefined).flatMap(line => ['-iex', line]),
-    ...scripts.flatMap(script => ['-ex', `source ${script}`]),
+    ...setup.flatMap(command => ['-ex', command]),
     ...args,
     ...(batch ?? []).flatMap(command => ['-ex', command]),
     ...(session.executable === undefined ? [] : ['-e', session.executable, '-s', session.executable]),
@@ -46,4 +46,4 @@ export function gdbBacktrace(marker: string): Backtrace {
 
 /** What is said in one line of our own, or is so with every core. */
 const NOISE =
-  /^$|Can't open file .* during file-backed mapping note processing|Could not load shared library symbols|^Do you need "set solib|Unable to find libthread_db|warning: Missing auto-load script/
+  /^$|Can't open file .* during file-backed mapping note processing|Could not load shared library symbols|^Do you need "set solib|Unable to find libthread_db|^\d+\t.*: No such file or directory\.$/

@@ -126,7 +126,8 @@ t.test('a plugin by a relative name: the same frames, and every library from the
     read,
     path!.startsWith(`${cache}/sysroots/${CRASH_ID}.`),
   ])
-  t.strictSame(libraries, Array(3).fill(['Yes', true]), batch.stdout)
+  t.equal(libraries.length, 3, batch.stdout)
+  for (const library of libraries) t.strictSame(library, ['Yes', true])
   t.match(batch.stdout, `${dir}/plugins/dlopen-plugin`)
   t.notMatch(batch.stderr, /warning/)
 })
@@ -170,7 +171,7 @@ t.test('nothing that lies beside a container’s files runs in a debugger', { sk
       const inline = join(dir, 'inline.s')
       writeFileSync(
         inline,
-        `.pushsection .debug_gdb_scripts,"MS",@progbits,1\n.byte 4\n.ascii "x\\nopen('${mark}','w')\\n"\n.byte 0\n.popsection\n`,
+        `.pushsection .debug_gdb_scripts,"MS",@progbits,1\n.byte 4\n.ascii "x\\nopen('${mark}','w')\\n"\n.byte 0\n.popsection\n.section .note.GNU-stack,"",@progbits\n`,
       )
       compileFixture('dlopen-plugin', dir, '-shared', '-fPIC')
       execFileSync('gcc', ['-g', '-o', join(dir, 'dlopen'), join(FIXTURES, 'dlopen.c'), inline])
@@ -253,9 +254,7 @@ t.test(
     const expected = functions(seen.backtrace)
     t.ok(expected.some(name => name.includes('fixture::Parser::fail<int>')))
     t.strictSame(functions((await corelift(['bt', POD])).stdout), expected)
-    const hasPrinters = readdirSync('/usr/share/gdb/auto-load/usr/lib/x86_64-linux-gnu').some(name =>
-      name.startsWith('libstdc++'),
-    )
+    const hasPrinters = existsSync('/usr/share/gcc/python/libstdcxx')
     const printed = await corelift([
       'debug',
       POD,
