@@ -25,6 +25,10 @@ function depsFor(store: MemoryStore, opened: Opened = {}): CliDeps {
     version: '1.2.3',
     os: fakeLock(),
     openBucket: () => Promise.reject(new Error('no test asks for it')),
+    openSigner: () => Promise.reject(new Error('no test asks for it')),
+    compressor: () => {
+      throw new Error('no test asks for it')
+    },
     collect: () => undefined,
     // Whatever this machine has configured is not looked at.
     loadConfig: sources => loadConfig({ ...sources, searched: [] }),

@@ -10,8 +10,14 @@ export function exportReadme(
   const { crash, process, workload, time, id, node } = manifest
   const { missing } = plan
   const whose =
-    workload.kind === 'pod' ? `${workload.namespace}/${workload.pod}, container ${workload.container}` : workload.kind
-  const kinds = { full: 'all of its memory', trimmed: 'a part of its memory', mini: 'its stacks, and little else' }
+    workload.kind === 'pod'
+      ? `${workload.namespace}/${workload.pod}, container ${workload.container}`
+      : workload.kind
+  const kinds = {
+    full: 'all of its memory',
+    trimmed: 'a part of its memory',
+    mini: 'its stacks, and little else',
+  }
   const lines = [
     `Crash ${id} of ${process?.comm ?? 'a process'} by ${crash.signalName}, ${time}, on ${node}`,
     `Of: ${whose}`,

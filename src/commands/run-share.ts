@@ -80,7 +80,9 @@ export async function runUrl(session: Session, wanted: string, options: UrlOptio
       const last = signer.credentialsExpireAt
       if (last !== undefined && last.getTime() < now.getTime() + seconds * 1000)
         await note(session, `these credentials, and the links with them, expire at ${last.toISOString()}`)
-      const lines = urls.map(({ object, url }) => (objects.length === 1 ? url : `${object.padEnd(8)}  ${url}`))
+      const lines = urls.map(({ object, url }) =>
+        objects.length === 1 ? url : `${object.padEnd(8)}  ${url}`,
+      )
       await write(io.stdout, options.json ? renderJson(urls) : lines.map(line => `${line}\n`).join(''))
     })
   } finally {

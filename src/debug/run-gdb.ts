@@ -12,7 +12,9 @@ export interface RunGdb {
 /** @returns Its text. Beside it lie `core` and `sysroot/`. */
 export function runGdbScript({ executable, searchPaths }: RunGdb): string {
   // gdb has no way to quote a colon.
-  const search = searchPaths.filter(path => !path.includes(':')).map(path => `"$here/sysroot/"${quoted(path)}`)
+  const search = searchPaths
+    .filter(path => !path.includes(':'))
+    .map(path => `"$here/sysroot/"${quoted(path)}`)
   const program = executable === undefined ? '' : `"$here/sysroot/"${quoted(executable)}`
   return `#!/bin/sh
 # run-gdb [gdb's arguments]: opens the core beside this file in gdb, with the files that the process had.
@@ -24,7 +26,7 @@ command -v gdb >/dev/null || {
   exit 127
 }
 unset DEBUGINFOD_URLS
-exec gdb -q -iex 'set auto-load off' -iex 'set libthread-db-search-path $sdir' \\
+exec gdb -q -iex 'set auto-load off' -iex "set libthread-db-search-path \\$sdir" \\
   -iex "set sysroot $here/sysroot" -iex "set solib-search-path "${search.join(':')} \\
   "$@" ${program === '' ? '' : `-e ${program} -s ${program} `}-c "$here/core"
 `

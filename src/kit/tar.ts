@@ -95,7 +95,7 @@ export async function* readEntries(archive: AsyncIterable<Uint8Array>): AsyncGen
   source.on('error', error => entries.destroy(error))
   source.pipe(entries)
   for await (const entry of entries) {
-    const { name, type, size = 0 } = entry.header
+    const { name, type, size } = entry.header
     yield { name, isFile: type === 'file', bytes: size, content: entry as AsyncIterable<Uint8Array> }
     entry.resume()
   }

@@ -57,6 +57,10 @@ async function run(t: Test, directory: string, ...argv: string[]) {
     version: '1.2.3',
     os: fakeLock(),
     openBucket: () => Promise.reject(new Error('no test asks for it')),
+    openSigner: () => Promise.reject(new Error('no test asks for it')),
+    compressor: () => {
+      throw new Error('no test asks for it')
+    },
     collect: () => undefined,
     loadConfig,
     openStore: () => Promise.resolve(new MemoryStore()),

@@ -69,6 +69,10 @@ async function run(t: Test, store: MemoryStore, argv: string[], options: Options
       version: '1.2.3',
       os: fakeLock(),
       openBucket: () => Promise.reject(new Error('no test asks for it')),
+      openSigner: () => Promise.reject(new Error('no test asks for it')),
+      compressor: () => {
+        throw new Error('no test asks for it')
+      },
       collect: () => undefined,
       loadConfig: sources => loadConfig({ ...sources, searched: [] }),
       openStore: () => Promise.resolve(store),

@@ -38,6 +38,8 @@ export interface SpoolLab {
   crash(core: Uint8Array): Promise<CommandResult>
   /** Starts the handler; all of the core is written to it as it takes it. */
   startCrash(core: Uint8Array): ChildProcess
+  /** The binary as people run it, who look at the store itself. */
+  people(...args: string[]): Promise<CommandResult>
   sweep(...args: string[]): Promise<CommandResult & { report: SweepReport }>
   /** Sweeps until nothing is left on the node: what a killed handler sent may still be on its way for three seconds. */
   sweepAll(): Promise<void>
@@ -103,6 +105,7 @@ export async function makeSpoolLab(t: Test, config = SPOOL, hold = 10, s3?: S3Se
         await new Promise(resolve => setTimeout(resolve, 500))
       }
     },
+    people,
     startCrash,
     crash: core => node.handle(specifiersNow(), core),
     async sweep(...args) {
