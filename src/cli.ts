@@ -43,7 +43,8 @@ async function parseAndRun(argv: readonly string[], session: Session): Promise<v
   const { defineConfig } = await import('./commands/define-config.ts')
   const { defineBucket } = await import('./commands/define-bucket.ts')
   const { defineServe } = await import('./commands/define-serve.ts')
-  for (const define of [definePeople, defineServe, defineNode, defineBucket, defineConfig]) define(program, session)
+  for (const define of [definePeople, defineServe, defineNode, defineBucket, defineConfig])
+    define(program, session)
   try {
     await program.parseAsync([...argv], { from: 'user' })
   } catch (error) {
