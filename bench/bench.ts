@@ -11,6 +11,7 @@ import { outage } from './outage.ts'
 import { peakMemory } from './peak-memory.ts'
 import { resolution } from './resolution.ts'
 import { rootWrites } from './root-writes.ts'
+import { serve } from './serve.ts'
 import { start } from './start.ts'
 import { sweep } from './sweep.ts'
 import { timeToGone } from './time-to-gone.ts'
@@ -28,6 +29,7 @@ const MEASUREMENTS: readonly Measurement[] = [
   listRequests,
   listTime,
   debugging,
+  serve,
   importCost,
 ]
 

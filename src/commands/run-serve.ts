@@ -17,6 +17,8 @@ const RETRY_SECONDS_MAX = 5
 const DOWNLOADS_AT_ONCE_MAX = 3
 /** Their own, so that no page waits for a download. */
 const LOGS_AT_ONCE_MAX = 2
+/** Each keeps one processor busy. */
+const SCANS_AT_ONCE_MAX = 2
 /** Texts of a hundred characters. */
 const SIGNATURES_MAX = 5000
 
@@ -36,6 +38,7 @@ export async function runServe(session: Session, options: ServeOptions): Promise
     ...{ store, decompressor, demangle, now: deps.now, collect: deps.collect },
     gate: new Gate(DOWNLOADS_AT_ONCE_MAX),
     logs: new Gate(LOGS_AT_ONCE_MAX),
+    scans: new Gate(SCANS_AT_ONCE_MAX),
     signatures: new Lru<string>(SIGNATURES_MAX),
   }
   const onError = (error: unknown) => report(session, error)

@@ -22,6 +22,15 @@ export class Gate {
     }
   }
 
+  async run<T>(task: () => Promise<T>): Promise<T> {
+    const leave = await this.enter()
+    try {
+      return await task()
+    } finally {
+      leave()
+    }
+  }
+
   /** Iterates inside; the place is freed at the end, whoever ends it. */
   async *through<T>(items: Iterable<T> | AsyncIterable<T>): AsyncGenerator<T> {
     const leave = await this.enter()

@@ -7,6 +7,7 @@ import { INDEX_OUTCOMES, idTime, type IndexedCrash } from '../store/keys.ts'
 import type { Store } from '../store/store.ts'
 import { NO_CONTAINER } from '../workload/place.ts'
 import { barsOf, chartView } from './chart.ts'
+import type { Gate } from './gate.ts'
 import { exact, html, part, type Html } from './html.ts'
 import { errorPage, errorSection, pageReply } from './layout.ts'
 import { numbersTable } from './numbers-table.ts'
@@ -23,16 +24,25 @@ export interface OverviewDeps {
   readonly store: Store
   readonly now: () => Date
   readonly signatures: SignatureCache
+  /** For passes over the index. */
+  readonly scans: Gate
+  /** Collects garbage, at once. */
+  readonly collect: () => void
 }
 
-/** Asks the store for the list before anything is sent, so that its errors have their status. */
+/** Sends nothing before the store has answered: where it does not, the page has another status. */
 export async function overviewPage(deps: OverviewDeps, params: URLSearchParams): Promise<Reply> {
   const { store } = deps
   const now = deps.now()
   const frame = { title: 'Crashes', storeUrl: store.url }
   try {
     const query = parseQuery(params, now)
-    const scan = await scanIndex(store, query, now)
+    let onAnswer = (): void => undefined
+    const answered = new Promise<void>(resolve => (onAnswer = resolve))
+    const scan = deps.scans.run(() => scanIndex(store, query, now, onAnswer).finally(deps.collect))
+    // Told by the page, once that is being sent.
+    scan.catch(() => undefined)
+    await Promise.race([scan, answered])
     return pageReply(frame, overviewParts(deps, query, scan))
   } catch (error) {
     if (!(error instanceof CoreliftError)) throw error
@@ -45,9 +55,10 @@ export async function overviewPage(deps: OverviewDeps, params: URLSearchParams):
 async function* overviewParts(
   { store, signatures }: OverviewDeps,
   query: OverviewQuery,
-  scan: Scan,
+  scanning: Promise<Scan>,
 ): AsyncGenerator<Html> {
   const { fields } = query
+  const scan = await scanning
   yield html`<h1>
     ${scan.total.toLocaleString('en')} ${scan.total === 1 ? 'crash' : 'crashes'} ${rangeText(fields)}
   </h1>`

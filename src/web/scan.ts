@@ -50,20 +50,36 @@ function emptyScan(): Scan {
   }
 }
 
-/** @throws CoreliftError `E_STORE_…` */
-export async function scanIndex(store: Store, query: OverviewQuery, now: Date): Promise<Scan> {
+/**
+ * @param onAnswer - Called as soon as the store has shown some of its index.
+ * @throws CoreliftError `E_STORE_…`
+ */
+export async function scanIndex(
+  store: Store,
+  query: OverviewQuery,
+  now: Date,
+  onAnswer: () => void,
+): Promise<Scan> {
   const scan = emptyScan()
   const prefixes = await indexPrefixes(store, query, now)
-  const parts = mapConcurrent(prefixes, LISTS_IN_FLIGHT_MAX, prefix => scanPrefix(store, prefix, query))
+  const parts = mapConcurrent(prefixes, LISTS_IN_FLIGHT_MAX, prefix =>
+    scanPrefix(store, prefix, query, onAnswer),
+  )
   // Newest first, as the prefixes are.
   for await (const part of parts) addPart(scan, part)
   return scan
 }
 
 /** Keys are in byte order, and begin with the time: oldest first. */
-async function scanPrefix(store: Store, prefix: string, query: OverviewQuery): Promise<Scan> {
+async function scanPrefix(
+  store: Store,
+  prefix: string,
+  query: OverviewQuery,
+  onAnswer: () => void,
+): Promise<Scan> {
   const part = emptyScan()
   for await (const { objects } of store.list(prefix)) {
+    onAnswer()
     for (const { key } of objects) {
       const crash = parseIndexKey(key)
       if (crash !== undefined && isWithin(query, crash.id) && query.matches(crash))

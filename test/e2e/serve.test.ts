@@ -25,7 +25,7 @@ const MIB = 1024 * 1024
 const LARGE_BYTES = 400 * MIB
 /** Handlers' frames are of 16 MiB; small ones show the same with less. */
 const FRAME_BYTES = 4 * MIB
-/** The binary alone, and one download: `docs/web.md`. */
+/** The binary alone takes 100, one download as much again. */
 const RSS_MIB_MAX = 350
 
 const writer = (node: TestNode) => ({

@@ -1,6 +1,8 @@
 import t from 'tap'
 import { CoreliftError } from '../../src/errors.ts'
 import { BUILDID_PREFIX, coreKey, kitKey, manifestKey } from '../../src/store/keys.ts'
+import type { Request } from '../../src/web/reply.ts'
+import { respond } from '../../src/web/routes.ts'
 import { putCrash } from '../commands/crashes.ts'
 import { MemoryStore } from '../store/memory.ts'
 import { BUILD_ID, HOSTILE, HOSTILE_ID, putHostile, putMany, putSmall } from './scene.ts'
@@ -103,6 +105,24 @@ t.test('a store that fails in the middle of a page says so on it', async t => {
   t.equal(idsIn(text).length, 3)
 })
 
+t.test('a page begins as soon as the store answers, and says where it does not go on', async t => {
+  let fail: (error: Error) => void = () => undefined
+  const never = new Promise<never>((_, reject) => (fail = reject))
+  const store = Object.assign(new MemoryStore(), {
+    async *list(prefix: string) {
+      yield { objects: [], prefixes: prefix === 'index/' ? ['index/2026-11-23/'] : [] }
+      if (prefix !== 'index/') await never
+    },
+  })
+  const { status, body } = await respond(depsFor(store), requestOf('/'))
+  const parts = (body as AsyncIterable<string>)[Symbol.asyncIterator]()
+  t.equal(status, 200)
+  t.match((await parts.next()).value, /<main id="content"/)
+  fail(new CoreliftError('E_STORE_UNREACHABLE', 'LIST: away'))
+  t.match((await parts.next()).value, /The rest of this page is missing.*LIST: away/s)
+  t.match((await parts.next()).value, /<\/html>\n$/)
+})
+
 t.test('the page of a crash has its stacks demangled, its files and the end of its log', async t => {
   const store = new MemoryStore()
   await putHostile(store)
@@ -190,9 +210,7 @@ t.test('the last bytes of a corrupt object are never sent', async t => {
   const store = new MemoryStore()
   const key = coreKey(await putHostile(store))
   const object = Buffer.from(store.objects.get(key)!)
-  // In the seek table's own bytes beside the frames: only the checksum of the whole tells.
-  object[object.length - 20]! ^= 0
-  object[100]! ^= 1
+  object[object.length - 60_000]! ^= 1
   store.objects.set(key, object)
   for (const name of ['core', 'core.zst']) {
     const { reply, sent } = await askUntilError(store, `/crash/${HOSTILE_ID}/${name}`)
@@ -200,10 +218,12 @@ t.test('the last bytes of a corrupt object are never sent', async t => {
   }
 })
 
+const requestOf = (path: string): Request => ({
+  ...{ path, query: new URLSearchParams(), host: 'localhost', acceptEncoding: '' },
+})
+
 async function askUntilError(store: MemoryStore, path: string) {
-  const { respond } = await import('../../src/web/routes.ts')
-  const request = { path, query: new URLSearchParams(), host: 'localhost', acceptEncoding: '' }
-  const reply = await respond(depsFor(store), request)
+  const reply = await respond(depsFor(store), requestOf(path))
   let sent = 0
   try {
     for await (const chunk of reply.body) sent += chunk.length

@@ -24,6 +24,7 @@ export function depsFor(store: Store): WebDeps {
     collect: () => undefined,
     gate: new Gate(2),
     logs: new Gate(1),
+    scans: new Gate(1),
     signatures: new Lru<string>(1000),
   }
 }
