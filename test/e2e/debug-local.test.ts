@@ -22,6 +22,7 @@ import {
   type Seen,
 } from '../lab/debug-crash.ts'
 import { BINARY, compileFixture, noBinary, run } from '../lab/node.ts'
+import { startEmbeddedS3, type S3Server } from '../lab/s3-embedded.ts'
 import { PROGRAMS } from '../lab/programs.ts'
 
 const FIXTURES = join(import.meta.dirname, '..', 'fixtures')
@@ -52,24 +53,13 @@ function laptop(t: Test, crash: DebugCrash): Laptop {
   })
   mkdirSync(join(dir, 'empty'))
   const base = { HOME: dir, XDG_CACHE_HOME: join(dir, "ca che's"), PATH: process.env['PATH'], TERM: 'dumb' }
-  const store = [`--store-url=file://${crash.store}`]
   return {
     dir,
     cache: join(base.XDG_CACHE_HOME, 'corelift'),
     corelift(args, env = {}, stdin = '') {
-      const script = [
-        '-c',
-        'cd "$1" && shift && exec "$@"',
-        'sh',
-        join(dir, 'empty'),
-        BINARY,
-        ...args,
-        ...store,
-      ]
-      // Store options stand before `--`.
-      const end = args.indexOf('--')
-      if (end >= 0) script.splice(5, args.length + 1, ...args.slice(0, end), ...store, ...args.slice(end))
-      return run('/bin/sh', script, Buffer.from(stdin), { ...base, ...env })
+      const script = ['-c', 'cd "$1" && shift && exec "$@"', 'sh', join(dir, 'empty')]
+      const command = [BINARY, ...crash.flags, ...args]
+      return run('/bin/sh', [...script, ...command], Buffer.from(stdin), { ...base, ...crash.env, ...env })
     },
   }
 }
@@ -83,11 +73,12 @@ function functions(backtrace: string): string[] {
 async function crashed(
   build: (dir: string) => readonly string[],
   change: (seen: Seen, dir: string) => Seen = seen => seen,
+  server?: S3Server,
 ): Promise<{ crash: DebugCrash; seen: Seen; dir: string }> {
   const dir = realpathSync(mkdtempSync('/tmp/cl app'))
   try {
     const seen = crashUnderGdb(build(dir), dir)
-    return { crash: await storeDebugCrash(change(seen, dir), dir), seen, dir }
+    return { crash: await storeDebugCrash(change(seen, dir), dir, server), seen, dir }
   } finally {
     rmSync(dir, { recursive: true, force: true })
   }
@@ -268,20 +259,26 @@ t.test(
 )
 
 const python = program('python-threads')
-t.test('Python: many libraries, from a cold cache in two seconds', { skip: skip || python.skip }, async t => {
-  const { crash, seen } = await crashed(dir => python.build(dir))
-  const { corelift, cache } = laptop(t, crash)
-  const start = Date.now()
-  const { code, stdout } = await corelift(['bt', POD])
-  const took = Date.now() - start
-  t.equal(code, 0)
-  t.strictSame(functions(stdout), functions(seen.backtrace))
-  t.ok(took <= COLD_MS_MAX, `${took} ms, ${crash.files.length} files`)
-  const { stdout: shared } = await corelift(['debug', POD, '--batch', 'info sharedlibrary'])
-  const paths = [...shared.matchAll(/(?:Yes|No)(?: \(\*\))? +(\/.*)$/gm)].map(match => match[1]!)
-  t.ok(paths.length >= 4)
-  for (const path of paths) t.ok(path.startsWith(`${cache}/sysroots/`), path)
-})
+t.test(
+  'Python: many libraries, from S3 into a cold cache in two seconds',
+  { skip: skip || python.skip },
+  async t => {
+    const server = await startEmbeddedS3()
+    t.teardown(() => server.stop())
+    const { crash, seen } = await crashed(dir => python.build(dir), undefined, server)
+    const { corelift, cache } = laptop(t, crash)
+    const start = Date.now()
+    const { code, stdout } = await corelift(['bt', POD])
+    const took = Date.now() - start
+    t.equal(code, 0)
+    t.strictSame(functions(stdout), functions(seen.backtrace))
+    t.ok(took <= COLD_MS_MAX, `${took} ms, ${crash.files.length} files`)
+    const { stdout: shared } = await corelift(['debug', POD, '--batch', 'info sharedlibrary'])
+    const paths = [...shared.matchAll(/(?:Yes|No)(?: \(\*\))? +(\/.*)$/gm)].map(match => match[1]!)
+    t.ok(paths.length >= 4)
+    for (const path of paths) t.ok(path.startsWith(`${cache}/sysroots/`), path)
+  },
+)
 
 const go = program('go-routines')
 t.test(

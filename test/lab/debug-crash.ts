@@ -2,15 +2,17 @@
 // and stores executables and libraries. gdb runs the program, so that what it sees there can be compared.
 import { execFileSync, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { manifestOf } from '../commands/crashes.ts'
 import { coreKey, crashPrefix, debugFileKey, indexKey, manifestKey } from '../../src/store/keys.ts'
 import { encodeManifest, type ManifestCore, type ManifestFile } from '../../src/store/manifest.ts'
+import { loadConfig } from '../../src/config/load.ts'
 import { openStore } from '../../src/store/open.ts'
 import type { Store } from '../../src/store/store.ts'
 import { placeOf } from '../../src/workload/place.ts'
 import { addonZstd, loadAddon } from '../../src/zstd/codec.ts'
+import type { S3Server } from './s3-embedded.ts'
 import { SeekableWriter } from '../../src/zstd/seekable-writer.ts'
 
 const ADDON = join(import.meta.dirname, '..', '..', 'build', 'zstd.node')
@@ -74,20 +76,66 @@ export function crashUnderGdb(
 }
 
 export interface DebugCrash {
+  /** Its directory; empty for S3. */
   readonly store: string
+  /** What reaches it. */
+  readonly flags: readonly string[]
+  readonly env: NodeJS.ProcessEnv
   readonly files: readonly ManifestFile[]
   remove(): void
 }
 
-/** Writes a crash into a store of its own. @param dir - Working directory of the process. */
+interface OpenedStore extends Pick<DebugCrash, 'store' | 'flags' | 'env' | 'remove'> {
+  readonly opened: Store
+}
+
+async function openDirectory(): Promise<OpenedStore> {
+  // A tmpfs: a file store is refused on the root file system.
+  const directory = mkdtempSync('/dev/shm/cd-debug-')
+  const env = { CORELIFT_STORE_URL: `file://${directory}` }
+  return {
+    opened: await openConfigured(env),
+    store: directory,
+    flags: [`--store-url=${env.CORELIFT_STORE_URL}`],
+    env: {},
+    remove: () => rmSync(directory, { recursive: true, force: true }),
+  }
+}
+
+async function openS3({ endpoint, bucket, accessKey, secretKey }: S3Server): Promise<OpenedStore> {
+  const directory = mkdtempSync('/dev/shm/cd-debug-')
+  const credentials = join(directory, 'credentials')
+  writeFileSync(
+    credentials,
+    `[default]\naws_access_key_id = ${accessKey}\naws_secret_access_key = ${secretKey}\n`,
+  )
+  const env = {
+    CORELIFT_STORE_URL: `s3://${bucket}/debug`,
+    CORELIFT_STORE_ENDPOINT: endpoint,
+    CORELIFT_STORE_REGION: 'us-east-1',
+    CORELIFT_STORE_PATH_STYLE: 'true',
+    CORELIFT_STORE_CREDENTIALS_FILE: credentials,
+  }
+  const remove = () => rmSync(directory, { recursive: true, force: true })
+  return { opened: await openConfigured(env), store: '', flags: [], env, remove }
+}
+
+async function openConfigured(env: Record<string, string>): Promise<Store> {
+  return await openStore(loadConfig({ searched: [], env, flags: {}, required: ['store.url'] }).config.store)
+}
+
+/**
+ * Writes a crash into a store.
+ * @param dir - Working directory of the process.
+ * @param server - Else a directory.
+ */
 export async function storeDebugCrash(
   { core, mapped, libraries }: Seen,
   dir: string,
-  comm = 'cart',
+  server?: S3Server,
 ): Promise<DebugCrash> {
-  // A tmpfs: a file store is refused on the root file system.
-  const directory = mkdtempSync('/dev/shm/cd-debug-')
-  const store = await openStore(storeConfig(`file://${directory}`))
+  const { opened: store, ...reached } = server === undefined ? await openDirectory() : await openS3(server)
+  const comm = 'cart'
   const spec = { id: CRASH_ID, comm }
   const [object, described] = await storedCore(core)
   const manifest = manifestOf(spec, described)
@@ -107,7 +155,7 @@ export async function storeDebugCrash(
   await store.put(manifestKey(prefix), encodeManifest(full))
   await store.put(indexKey({ ...place, id: CRASH_ID, signal: 11, comm, outcome: 'full' }), new Uint8Array(0))
   store.close()
-  return { store: directory, files, remove: () => rmSync(directory, { recursive: true, force: true }) }
+  return { ...reached, files }
 }
 
 async function storeFile(
@@ -156,11 +204,6 @@ async function seekable(content: Uint8Array) {
   await writer.write(content)
   const frames = await writer.finish()
   return { object: Buffer.concat(chunks), frames, frameBytes: compressor.frameBytes }
-}
-
-function storeConfig(url: string): Parameters<typeof openStore>[0] {
-  const config = { url, allowRootFilesystem: true, retrySeconds: 1, pathStyle: false }
-  return config as unknown as Parameters<typeof openStore>[0]
 }
 
 const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex')
