@@ -1,6 +1,7 @@
 // npm run bench [-- NAME…]: runs the measurements and prints how they compare with their targets. README.md says what
 // each row means.
 import { cpus, loadavg, release, totalmem } from 'node:os'
+import { debugging } from './debugging.ts'
 import { importCost } from './import-cost.ts'
 import { inputRate } from './input-rate.ts'
 import { listRequests, listTime } from './listing.ts'
@@ -28,6 +29,7 @@ const MEASUREMENTS: readonly Measurement[] = [
   listRequests,
   listTime,
   serve,
+  debugging,
   importCost,
 ]
 

@@ -14,7 +14,7 @@ export const peakMemory: Measurement = {
   quantities: [QUANTITY],
   whyNot: whyNoDump,
   async measure() {
-    const node = await startS3Node()
+    const node = await startS3Node('[binaries]')
     try {
       const handler = coreliftHandler(node)
       const peaks: Peak[] = []

@@ -39,12 +39,14 @@ async function parseAndRun(argv: readonly string[], session: Session): Promise<v
     .addHelpText('after', '\nEach command explains itself, its exit codes too: corelift ls --help')
   await addGlobalOptions(program)
   const { definePeople } = await import('./commands/define-people.ts')
+  const { defineDebug } = await import('./commands/define-debug.ts')
+  const { defineShare } = await import('./commands/define-share.ts')
+  const { defineServe } = await import('./commands/define-serve.ts')
   const { defineNode } = await import('./commands/define-node.ts')
   const { defineConfig } = await import('./commands/define-config.ts')
   const { defineBucket } = await import('./commands/define-bucket.ts')
-  const { defineServe } = await import('./commands/define-serve.ts')
-  for (const define of [definePeople, defineServe, defineNode, defineBucket, defineConfig])
-    define(program, session)
+  const peoples = [definePeople, defineDebug, defineShare, defineServe]
+  for (const define of [...peoples, defineNode, defineBucket, defineConfig]) define(program, session)
   try {
     await program.parseAsync([...argv], { from: 'user' })
   } catch (error) {

@@ -18,6 +18,8 @@ export const EXIT = {
   corrupt: 6,
   /** The output file exists already, or cannot be written. */
   output: 7,
+  /** No debugger that could open the core. */
+  debugger: 8,
   /** `handle`: the crash left a record without its core (refused, not an ELF core, …). */
   recordOnly: 10,
   /** `handle`: the core that was stored is not complete. */
@@ -41,6 +43,7 @@ export const ERROR_CODES = {
   E_CORE_CORRUPT: { exit: EXIT.corrupt, meaning: 'the core read back is not the one that was written' },
   E_MANIFEST: { exit: EXIT.corrupt, meaning: 'a manifest that cannot be read' },
   E_SPOOL: { exit: EXIT.config, meaning: 'the spool cannot be used' },
+  E_DEBUGGER: { exit: EXIT.debugger, meaning: 'the debugger is not installed' },
   E_LISTEN: { exit: EXIT.config, meaning: 'the address cannot be listened on' },
   E_OUTPUT: { exit: EXIT.output, meaning: 'the output file exists, or cannot be written' },
   E_STORE_ABSENT: { exit: EXIT.store, meaning: 'the bucket or directory does not exist' },

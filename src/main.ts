@@ -1,11 +1,14 @@
 // The binary's entry: puts Bun's own means (libc, the embedded addon) behind the interfaces that the rest is written
 // against, and chooses between the kernel's entry and the people's.
 import { readFileSync, writeSync } from 'node:fs'
+import { open } from 'node:fs/promises'
+import { isatty } from 'node:tty'
 import demangleFile from 'gecko-profiler-demangle/index_bg.wasm' with { type: 'file' }
 import addonFile from '../build/zstd.node' with { type: 'file' }
 import { loadConfig } from './config/load.ts'
 import { CORE_PATTERN } from './kernel/core-pattern.ts'
 import { libcOs, memfdCreate } from './os/libc.ts'
+import { openSigner } from './store/open-signer.ts'
 import { openBucket } from './store/open-bucket.ts'
 import { openStore } from './store/open.ts'
 import { addonZstd, loadAddon, runtimeZstd, type Zstd } from './zstd/codec.ts'
@@ -29,6 +32,8 @@ function zstd(implementation: 'addon' | 'runtime'): Zstd {
   }
 }
 
+/** Nobody is held: zstd's own default. */
+const EXPORT_LEVEL = 3
 const HANDLER_CONFIG = '/etc/corelift/config.toml'
 /** Bun keeps the bodies of requests until it collects: 341 MiB after 400 resets, 185 with this before each retry. */
 const collect = (): void => Bun.gc(true)
@@ -48,6 +53,7 @@ async function kernelEntry(args: readonly string[]): Promise<number> {
     os: libcOs,
     version: CORELIFT_VERSION,
     zstd,
+    collect,
     loadConfig: file =>
       loadConfig({ file: file ?? HANDLER_CONFIG, env: process.env, flags: {}, required: ['store.url'] })
         .config,
@@ -61,15 +67,27 @@ function printSpecifiers(): number {
   return 0
 }
 
+/** One read(2), which is one line: no more may be taken from a debugger that reads the same terminal next. */
+async function readTerminalLine(): Promise<string> {
+  const terminal = await open('/dev/tty', 'r')
+  try {
+    const { buffer, bytesRead } = await terminal.read(Buffer.alloc(4096), 0, 4096, null)
+    return buffer.toString('utf8', 0, bytesRead).trim()
+  } finally {
+    await terminal.close()
+  }
+}
+
 async function peoplesEntry(args: readonly string[]): Promise<number> {
   const { runCli } = await import('./cli.ts')
   const { loadDemangle } = await import('./commands/demangle.ts')
-  const interrupted = new AbortController()
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => interrupted.abort())
+  const { Interrupts } = await import('./interrupts.ts')
+  const { systemPrograms } = await import('./debug/programs.ts')
+  const interrupts = new Interrupts(process)
   const { stdout, stderr, env } = process
   return await runCli(
     args,
-    { stdout, stderr, env, interrupted: interrupted.signal },
+    { stdout, stderr, env, interrupted: interrupts.signal, ...(isatty(0) && { readLine: readTerminalLine }) },
     {
       version: CORELIFT_VERSION,
       os: libcOs,
@@ -78,6 +96,9 @@ async function peoplesEntry(args: readonly string[]): Promise<number> {
       openStore: (config, hooks) => openStore(config, { beforeRetry: collect, ...hooks }),
       openBucket,
       decompressor: () => zstd('addon').decompressor(),
+      compressor: () => zstd('addon').compressor(EXPORT_LEVEL, 'many'),
+      openSigner,
+      programs: systemPrograms(interrupts),
       demangle: () => loadDemangle(readFileSync(demangleFile)),
       now: () => new Date(),
     },

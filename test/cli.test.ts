@@ -10,6 +10,7 @@ import type { Config } from '../src/config/table.ts'
 import { CoreliftError, EXIT } from '../src/errors.ts'
 import { deflateFrames, putCrash } from './commands/crashes.ts'
 import { brokenStream, testIo } from './commands/terminal.ts'
+import { fakePrograms } from './debug/fake-programs.ts'
 import { MemoryStore } from './store/memory.ts'
 
 const OLD = '20261101T000000Z-000000000001'
@@ -24,6 +25,10 @@ function depsFor(store: MemoryStore, opened: Opened = {}): CliDeps {
     version: '1.2.3',
     os: fakeLock(),
     openBucket: () => Promise.reject(new Error('no test asks for it')),
+    openSigner: () => Promise.reject(new Error('no test asks for it')),
+    compressor: () => {
+      throw new Error('no test asks for it')
+    },
     collect: () => undefined,
     // Whatever this machine has configured is not looked at.
     loadConfig: sources => loadConfig({ ...sources, searched: [] }),
@@ -32,6 +37,7 @@ function depsFor(store: MemoryStore, opened: Opened = {}): CliDeps {
       return Promise.resolve(store)
     },
     decompressor: () => deflateFrames,
+    programs: fakePrograms(),
     demangle: () => name => name,
     now: () => new Date('2026-11-23T20:45:00Z'),
   }

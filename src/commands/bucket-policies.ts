@@ -3,6 +3,8 @@
 // https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html (multipart uploads: s3:PutObject for all but
 // aborting; with SSE-KMS kms:GenerateDataKey to begin, kms:Decrypt for parts and completion).
 
+import { BUILDID_PREFIX } from '../store/keys.ts'
+
 export interface PolicyFacts {
   readonly bucket: string
   readonly prefix: string
@@ -26,7 +28,7 @@ export interface PolicyDocument {
 }
 
 export interface BucketPolicies {
-  /** The handler and the sweep: they write, and read nothing. */
+  /** The handler and the sweep: they write, and read nothing but which programs are there. */
   readonly nodes: PolicyDocument
   /** `ls`, `info`, `get`. */
   readonly developers: PolicyDocument
@@ -38,7 +40,7 @@ export interface BucketPolicies {
 
 export function bucketPolicies(facts: PolicyFacts): BucketPolicies {
   const bucket = `arn:${partitionOf(facts.region)}:s3:::${facts.bucket}`
-  const keys = facts.prefix === '' ? '*' : `${literal(facts.prefix)}/*`
+  const keys = `${folder(facts)}*`
   const objects = `${bucket}/${keys}`
   const list = allow('CoreliftList', ['s3:ListBucket'], bucket, {
     // What is listed always begins with the prefix.
@@ -48,6 +50,8 @@ export function bucketPolicies(facts: PolicyFacts): BucketPolicies {
   return {
     nodes: document(
       allow('CoreliftPut', ['s3:PutObject', 's3:AbortMultipartUpload'], objects),
+      // Which executables and libraries are there already; no memory of anybody is in them.
+      allow('CoreliftKnow', ['s3:GetObject'], `${bucket}/${folder(facts)}${BUILDID_PREFIX}*`),
       ...kms(facts, ['kms:GenerateDataKey', 'kms:Decrypt']),
     ),
     developers: document(
@@ -125,6 +129,11 @@ function kms({ kmsKeyId, region }: PolicyFacts, actions: readonly string[]): rea
 
 function partitionOf(region: string): string {
   return region.startsWith('cn-') ? 'aws-cn' : region.startsWith('us-gov-') ? 'aws-us-gov' : 'aws'
+}
+
+/** What every key begins with. */
+function folder({ prefix }: PolicyFacts): string {
+  return prefix === '' ? '' : `${literal(prefix)}/`
 }
 
 /** Characters that IAM would take for a pattern or a variable. */

@@ -1,8 +1,6 @@
 // Commands for those whose pod crashed, who have read access to the store and nothing else.
 import type { Command } from 'commander'
-import { COMMON_CODES, type Define, ending, NAMESPACE_OPTION } from './define.ts'
-
-const TARGET = "a crash's id (or its beginning), or a pod: its newest crash"
+import { COMMON_CODES, type Define, ending, NAMESPACE_OPTION, TARGET } from './define.ts'
 
 export const definePeople: Define = (program, session) => {
   program

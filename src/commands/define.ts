@@ -11,6 +11,9 @@ export const STORE_CODES = Object.keys(ERROR_CODES).filter(code => code.startsWi
 /** Codes of every command that reads the store. */
 export const COMMON_CODES: readonly ErrorCode[] = ['E_USAGE', 'E_CONFIG', 'E_MANIFEST', ...STORE_CODES]
 
+/** What people name a crash by. */
+export const TARGET = "a crash's id (or its beginning), or a pod: its newest crash"
+
 export const NAMESPACE_OPTION = [
   '-n, --namespace <name>',
   'namespace of the pod; _host for host processes',

@@ -33,11 +33,16 @@ export async function findRetrievable(
   wanted: WantedCore = 'best',
 ): Promise<Retrievable> {
   const crashes = await findCrashes(store, target, namespace)
-  const crash = crashes.find(isFinished) ?? crashes[0]
+  const crash = newestFinished(crashes)
   const manifest = await readManifest(store, crash.prefix)
   const core = chooseCore(store, crash, manifest, wanted)
   if (core === undefined) throw noSuchCore(crash, manifest, wanted, crashes)
   return { crash, manifest, core, others: crashes.length - 1 }
+}
+
+/** @param crashes - Of a pod, newest first. */
+export function newestFinished(crashes: readonly [FoundCrash, ...FoundCrash[]]): FoundCrash {
+  return crashes.find(isFinished) ?? crashes[0]
 }
 
 /** @returns `core.<comm>.<pid>.<id>`, with nothing in it that a shell or a terminal takes for its own; `mini.…` likewise. */
@@ -61,17 +66,31 @@ export async function copyCore(
   onProgress: (bytes: number) => void,
   interrupted: AbortSignal,
 ): Promise<void> {
+  await copyChunks(core.read(decompressor), sink, onProgress, interrupted)
+}
+
+/**
+ * Copies what is read from the store.
+ * @param onProgress - Called with the bytes so far.
+ * @param interrupted - Ends the copy at once, also in the middle of a request.
+ * @throws What reading and writing do; the signal's reason when interrupted.
+ */
+export async function copyChunks(
+  chunks: AsyncGenerator<Uint8Array>,
+  sink: CoreSink,
+  onProgress: (bytes: number) => void,
+  interrupted: AbortSignal,
+): Promise<void> {
   let interrupt: () => void = () => undefined
   const interruption = new Promise<never>((_, reject) => {
     interrupt = () => reject(interrupted.reason)
   })
   interruption.catch(() => undefined)
   interrupted.addEventListener('abort', interrupt)
-  const frames = core.read(decompressor)
   try {
     for (let bytes = 0; ;) {
       interrupted.throwIfAborted()
-      const next = await Promise.race([frames.next(), interruption])
+      const next = await Promise.race([chunks.next(), interruption])
       if (next.done === true) return
       await sink.write(next.value)
       bytes += next.value.length

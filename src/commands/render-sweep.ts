@@ -7,9 +7,22 @@ const NAMED_MAX = 3
 
 export function renderSweep(report: SweepReport): string {
   if (report.state === 'busy') return 'another sweep is at work\n'
-  const { sent, waiting, salvaged, dropped, kernelLogLost, expired, leftAloneUntil, spoolProblem } = report
+  const {
+    sent,
+    waiting,
+    salvaged,
+    debugFiles,
+    dropped,
+    kernelLogLost,
+    expired,
+    leftAloneUntil,
+    spoolProblem,
+  } = report
   const lines = [
     ...(sent.length > 0 ? [`sent ${count(sent.length, 'crash', 'crashes')}`] : []),
+    ...(debugFiles > 0
+      ? [`sent ${count(debugFiles, 'executable or library', 'executables and libraries')}`]
+      : []),
     ...waitingLines(waiting),
     ...salvaged.map(id => `${id}: its note in the spool was damaged; it is on record as unknown`),
     ...expired.map(id => `${id}: waited for longer than spool.age_max, dropped`),

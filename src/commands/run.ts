@@ -19,6 +19,7 @@ import {
 import { copyCore, defaultFile, fetchCore, findRetrievable, type Retrievable } from './get.ts'
 import { crashInfo } from './info.ts'
 import { listCrashes, type LsEntry, type LsQuery } from './ls.ts'
+import { progressBar } from './progress.ts'
 import { renderBudget } from './render-budget.ts'
 import { renderInfo } from './render-info.ts'
 import { renderStatus } from './render-status.ts'
@@ -143,26 +144,6 @@ async function announce(session: Session, { crash, core, others }: Retrievable):
       session,
       `this core is incomplete: ${bytesMissing} of ${bytesMissing + (bytes ?? 0)} bytes are missing at its end`,
     )
-}
-
-interface Progress {
-  update(bytes: number): void
-  stop(): void
-}
-
-async function progressBar({ io }: Session, bytesTotal: number | undefined): Promise<Progress> {
-  if (io.stderr.isTTY !== true || bytesTotal === undefined)
-    return { update: () => undefined, stop: () => undefined }
-  const { default: cliProgress } = await import('cli-progress')
-  const bar = new cliProgress.SingleBar({
-    stream: io.stderr,
-    clearOnComplete: true,
-    // Signals are the entry's: it stops the copy, which stops the bar.
-    gracefulExit: false,
-    format: '{bar} {percentage}% of {size}, {eta_formatted} left',
-  })
-  bar.start(bytesTotal, 0, { size: renderBytes(bytesTotal) })
-  return bar
 }
 
 export async function runGet(session: Session, target: string, options: GetOptions): Promise<void> {

@@ -3,28 +3,36 @@
 import type { LoadedConfig } from '../config/load.ts'
 import type { ConfigSources } from '../config/settings.ts'
 import type { CONFIG_TABLE, Config, ConfigKeyName } from '../config/table.ts'
+import type { Programs } from '../debug/programs.ts'
 import type { ExitCode } from '../errors.ts'
 import type { Os } from '../os/os.ts'
 import type { BucketAdmin } from '../store/bucket.ts'
 import type { RetryHooks } from '../store/retry.ts'
 import type { Store } from '../store/store.ts'
-import type { FrameDecompressor } from '../zstd/codec.ts'
+import type { UrlSigner } from '../store/url-signer.ts'
+import type { FrameCompressor, FrameDecompressor } from '../zstd/codec.ts'
 import type { Demangle } from './demangle.ts'
 import type { Io } from './terminal.ts'
 
 /** What the commands are given, so that tests can give them something else. */
 export interface CliDeps {
   readonly version: string
-  /** For commands of the node. */
+  /** For commands of the node, and for the cache. */
   readonly os: Pick<Os, 'tryLock'>
   /** Collects garbage, at once. */
   readonly collect: () => void
   readonly loadConfig: (sources: ConfigSources) => LoadedConfig
   readonly openStore: (config: Config['store'], hooks: RetryHooks) => Promise<Store>
   readonly openBucket: (config: Config['store']) => Promise<BucketAdmin>
-  /** Called by `get` only: it loads zstd. */
+  /** Called by commands that read cores only: it loads zstd. */
   readonly decompressor: () => FrameDecompressor
-  /** Called by `info` only, where there are stacks: it loads demanglers. */
+  /** Called by `export` only. */
+  readonly compressor: () => FrameCompressor
+  /** Called by `url` only. @throws CoreliftError `E_USAGE` where the store is no bucket. */
+  readonly openSigner: (config: Config['store']) => Promise<UrlSigner>
+  /** Other programs: debuggers. */
+  readonly programs: Programs
+  /** Called by `info` and `bt` only, where there are stacks: it loads demanglers. */
   readonly demangle: () => Demangle
   readonly now: () => Date
 }

@@ -5,6 +5,8 @@ export type OutputStream = NodeJS.WritableStream & { readonly isTTY?: boolean }
 
 /** What a command sees of its process. */
 export interface Io {
+  /** Reads a line that somebody types; absent where standard input is no terminal. */
+  readonly readLine?: () => Promise<string>
   readonly stdout: OutputStream
   readonly stderr: OutputStream
   readonly env: Readonly<Record<string, string | undefined>>

@@ -247,6 +247,41 @@ export const CONFIG_TABLE = {
       text: 'What it may grow to for a process of many threads. Where it is below bytes_max, that holds.',
     },
   },
+  binaries: {
+    enabled: {
+      type: 'boolean',
+      default: true,
+      text: 'Whether executables and libraries of crashed processes are stored, each once for all nodes: without them gdb shows addresses where the image is not at hand. They are sent when the crash is safe and its process gone.',
+    },
+    file_bytes_max: {
+      type: 'size',
+      default: 256 * MIB,
+      min: 0,
+      max: TIB,
+      text: 'Largest file to store, uncompressed.',
+    },
+    crash_bytes_max: {
+      type: 'size',
+      default: GIB,
+      min: 0,
+      max: TIB,
+      text: 'What one crash may send, uncompressed; the executable first, then the smallest. The next crash sends more.',
+    },
+    hour_bytes_max: {
+      type: 'size',
+      default: 4 * GIB,
+      min: 0,
+      max: 1024 * TIB,
+      text: 'What all crashes of this node may send in an hour, uncompressed.',
+    },
+    seconds_max: {
+      type: 'integer',
+      default: 60,
+      min: 1,
+      max: 3600,
+      text: 'How long a handler sends them. Files that were deleted keep their disk space until it ends.',
+    },
+  },
   capture: {
     honor_core_rlimit: {
       type: 'boolean',

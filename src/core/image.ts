@@ -56,9 +56,25 @@ export function readImage(memory: Memory, start: number): Image | undefined {
   return {
     bias,
     segments: loaded.map(({ vaddr, bytes, flags }) => ({ start: bias + vaddr, bytes, flags })),
-    buildId: readBuildId(memory, bias, headers),
+    buildId: readBuildId(memory, headers, ({ vaddr }) => bias + vaddr),
     unwindTable: unwindTable && bias + unwindTable.vaddr,
   }
+}
+
+/**
+ * Reads the build-id of a file. Its beginning in memory has it too, but that is the process's to write.
+ * @returns In hex; undefined where there is none, or the file is no 64-bit little-endian image.
+ */
+export function fileBuildId(file: Memory): string | undefined {
+  const table = readHeaders(file, 0)
+  const headers = table === undefined ? [] : [...headersIn(table)]
+  return readBuildId(file, headers, ({ offset }) => offset)
+}
+
+/** Whether an image begins at an address, by its first bytes. */
+export function isImage(memory: Memory, start: number): boolean {
+  const magic = new Uint8Array(4)
+  return memory.read(start, magic) === 4 && new DataView(magic.buffer).getUint32(0, true) === MAGIC
 }
 
 /**
@@ -110,11 +126,16 @@ function* headersIn(table: DataView): Generator<Header> {
   }
 }
 
-function readBuildId(memory: Memory, bias: number, headers: readonly Header[]): string | undefined {
-  for (const { type, vaddr, bytes } of headers) {
+function readBuildId(
+  memory: Memory,
+  headers: readonly Header[],
+  placeOf: (header: Header) => number,
+): string | undefined {
+  for (const header of headers) {
+    const { type, bytes } = header
     if (type !== PT_NOTE) continue
     const region = new Uint8Array(Math.min(bytes, NOTES_BYTES_MAX))
-    const filled = memory.read(bias + vaddr, region)
+    const filled = memory.read(placeOf(header), region)
     for (const { name, type, desc } of notesIn(region.subarray(0, filled))) {
       if (name !== 'GNU' || type !== NT_GNU_BUILD_ID) continue
       if (desc.length > 0 && desc.length <= BUILD_ID_BYTES_MAX) return Buffer.from(desc).toString('hex')

@@ -22,8 +22,31 @@ const LINK_MAPS_MAX = 4096
 /** PATH_MAX, as far as a name goes: all of it is seldom used. */
 const NAME_BYTES_MAX = PAGE_BYTES
 
+/** A library, or the executable, as the dynamic linker has it. */
+export interface LinkMapEntry {
+  /** l_name, without its NUL: the path by which it was opened; empty for the executable. */
+  readonly name: Uint8Array
+  /** l_ld: an address in its image. */
+  readonly dynamic: number
+}
+
+/** @returns Entries of all namespaces, in the list's order; without those that cannot be read. */
+export function* linkMapEntries(memory: Memory, auxv: ReadonlyMap<number, number>): Generator<LinkMapEntry> {
+  for (const { entry } of walk(memory, auxv)) if (entry) yield entry
+}
+
 /** @returns Ranges of memory that a debugger reads on its way through the list, in that order. */
 export function* linkMapRanges(memory: Memory, auxv: ReadonlyMap<number, number>): Generator<Range> {
+  for (const { range } of walk(memory, auxv)) yield range
+}
+
+/** What is read, and with an entry's last range the entry. */
+interface Step {
+  readonly range: Range
+  readonly entry?: LinkMapEntry
+}
+
+function* walk(memory: Memory, auxv: ReadonlyMap<number, number>): Generator<Step> {
   const dynamic = dynamicSection(memory, auxv)
   if (dynamic === undefined) return
   for (let entry = 0; entry < DYNAMIC_ENTRIES_MAX; entry++) {
@@ -31,18 +54,18 @@ export function* linkMapRanges(memory: Memory, auxv: ReadonlyMap<number, number>
     const tag = readPointer(memory, at)
     if (tag === 0) return
     if (tag !== DT_DEBUG) continue
-    yield { start: dynamic, end: at + 16 }
+    yield { range: { start: dynamic, end: at + 16 } }
     const debug = readPointer(memory, at + 8)
     if (debug !== undefined) yield* namespaces(memory, debug)
     return
   }
 }
 
-function* namespaces(memory: Memory, first: number): Generator<Range> {
+function* namespaces(memory: Memory, first: number): Generator<Step> {
   const seen = new Set<number>()
   let debug: number | undefined = first
   for (let count = 0; debug !== undefined && debug > 0 && count < NAMESPACES_MAX; count++) {
-    yield { start: debug, end: debug + DEBUG_BYTES }
+    yield { range: { start: debug, end: debug + DEBUG_BYTES } }
     const map = readPointer(memory, debug + 8)
     if (map !== undefined) yield* chain(memory, map, seen)
     const version = new Uint8Array(4)
@@ -52,17 +75,20 @@ function* namespaces(memory: Memory, first: number): Generator<Range> {
 }
 
 /** @param seen - The nodes of all chains so far: these end at each other. */
-function* chain(memory: Memory, first: number, seen: Set<number>): Generator<Range> {
+function* chain(memory: Memory, first: number, seen: Set<number>): Generator<Step> {
   const name = new Uint8Array(NAME_BYTES_MAX)
   let map: number | undefined = first
   while (map !== undefined && map > 0 && seen.size < LINK_MAPS_MAX && !seen.has(map)) {
     seen.add(map)
-    yield { start: map, end: map + LINK_MAP_BYTES }
+    yield { range: { start: map, end: map + LINK_MAP_BYTES } }
     const nameAt = readPointer(memory, map + 8)
     if (nameAt !== undefined) {
       const filled = memory.read(nameAt, name)
       const end = name.subarray(0, filled).indexOf(0)
-      yield { start: nameAt, end: nameAt + (end < 0 ? filled : end + 1) }
+      const range = { start: nameAt, end: nameAt + (end < 0 ? filled : end + 1) }
+      const dynamic = readPointer(memory, map + 16)
+      const isEntry = dynamic !== undefined && end >= 0
+      yield { range, ...(isEntry && { entry: { name: name.slice(0, end), dynamic } }) }
     }
     map = readPointer(memory, map + 24)
   }

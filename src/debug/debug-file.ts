@@ -19,8 +19,8 @@ export function readDebugFile(
   decompressor: FrameDecompressor,
 ): AsyncGenerator<Uint8Array> {
   const content = readObject(store, key, bytes === undefined ? {} : { bytes }, decompressor)
-  const sha256 = parseDebugFileKey(key)?.sha256
-  return sha256 === undefined ? content : verified(content, key, sha256)
+  const identity = parseDebugFileKey(key)
+  return identity && 'sha256' in identity ? verified(content, key, identity.sha256) : content
 }
 
 async function* verified(

@@ -19,7 +19,7 @@ export interface SysrootPlan {
   readonly directories: readonly TreePath[]
   /** The program. */
   readonly executable: TreePath | undefined
-  /** Where relative names are looked for. */
+  /** Where relative names are looked for: the working directory (lldb), then those that they lead to (gdb). */
   readonly searchPaths: readonly TreePath[]
   /** Files that are not to be had, as the manifest has them. */
   readonly missing: readonly ManifestFile[]
@@ -67,7 +67,8 @@ export function planSysroot({ files, process }: Pick<Manifest, 'files' | 'proces
     links,
     directories: tree.directories(),
     executable: executable === undefined ? undefined : homes.get(executable),
-    searchPaths: cwd === undefined ? [] : [cwd.path],
+    searchPaths:
+      cwd === undefined ? [] : [...new Set([cwd.path, ...relativeNames(tree, files, process?.cwd)])],
     missing: mapped.filter((_, file) => !homes.has(file)),
   }
 }
@@ -97,6 +98,15 @@ function namesOf(files: Manifest['files'], cwd: string | undefined): { name: Nam
   return named.flatMap(({ text, file }) => {
     const name = normalPath(text)
     return name === undefined || !isStored(mapped[file]) ? [] : [{ name, file }]
+  })
+}
+
+/** Directories of the link map's relative names, as far as these are in the tree. */
+function relativeNames(tree: Tree, files: Manifest['files'], cwd: string | undefined): TreePath[] {
+  return (files?.linkMap ?? []).flatMap(({ name, file }) => {
+    if (name === '' || name.startsWith('/')) return []
+    const path = normalPath(absolute(name, cwd))?.path
+    return path !== undefined && tree.claimedBy(file).includes(path) ? [posix.dirname(path)] : []
   })
 }
 

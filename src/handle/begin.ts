@@ -19,6 +19,7 @@ import { placeOf } from '../workload/place.ts'
 import { type Resolved, resolveWorkload } from '../workload/resolve.ts'
 import type { Zstd } from '../zstd/codec.ts'
 import { examine, type Examination } from './examine.ts'
+import { type HeldFiles, holdFiles } from './held-files.ts'
 import { Hold } from './hold.ts'
 import { CoreInput, type HeadReading } from './input.ts'
 import { type KitWithMini, readMini } from './mini.ts'
@@ -32,6 +33,8 @@ export interface HandleDeps {
   readonly version: string
   /** @param implementation - `capture.zstd`. */
   zstd(implementation: Config['capture']['zstd']): Zstd
+  /** Collects garbage, at once. */
+  readonly collect: () => void
   /** @throws CoreliftError `E_CONFIG` */
   loadConfig(file: string | undefined): Config
   openStore(config: Config['store']): Promise<Store>
@@ -49,6 +52,8 @@ export interface Beginning {
   readonly hold: Hold
   /** Absent where the process's memory cannot be had. */
   readonly examination: Examination | undefined
+  /** Its executable and libraries, open; absent as the memory is. */
+  readonly held: HeldFiles | undefined
   readonly mini: KitWithMini | undefined
   readonly signature: string | undefined
   readonly place: Place
@@ -134,7 +139,7 @@ const FILES_MS_MAX = 2000
 /** In a storm: the names are all that is wanted. */
 const onlyNames = (workload: Workload): Resolved => ({ workload, labels: undefined, annotations: undefined })
 
-type Held = Pick<Beginning, 'examination' | 'mini' | 'signature' | 'isSpent' | 'warnings'>
+type Held = Pick<Beginning, 'examination' | 'held' | 'mini' | 'signature' | 'isSpent' | 'warnings'>
 
 interface HeldOptions extends Pick<
   Beginning,
@@ -166,7 +171,10 @@ async function readHeld(options: HeldOptions): Promise<Held> {
       ? await attempt('mini core', () => miniOf(options, core, examination))
       : undefined
   done('miniRead')
-  return { examination, mini, signature, isSpent, warnings }
+  const opened =
+    core && examination && (await attempt('files', () => holdFiles(crash.pid, examination, core, !isSpent)))
+  done('filesOpened')
+  return { examination, held: opened, mini, signature, isSpent, warnings }
 }
 
 /** @returns undefined where no frame is known: crashes that have nothing else in common would share it. */

@@ -10,12 +10,14 @@ import type { Os } from '../os/os.ts'
 import type { ManifestCore, ManifestMini } from '../store/manifest.ts'
 import { begin, type Beginning, type HandleDeps } from './begin.ts'
 import { commit } from './commit.ts'
+import { type IdentifiedFiles, identifyFiles } from './held-files.ts'
 import type { Hold } from './hold.ts'
 import { finishKit, Kit, type KitOutcome } from './kit.ts'
 import { readSmallerMini } from './mini.ts'
 import { Outlets } from './outlets.ts'
 import { commOf, type CrashRecord, describeCrash, describePlace } from './record.ts'
 import { log, report } from './report.ts'
+import { sendFiles } from './send-files.ts'
 import { describeStacks } from './stacks.ts'
 import { type CoreSource, kernelsCore, storeCore, trimmedCore } from './stream.ts'
 
@@ -55,6 +57,7 @@ async function keep(beginning: Beginning, deps: HandleDeps): Promise<ExitCode> {
   const stored = await storing
   done('stored')
 
+  const files = await describeFiles(beginning)
   const { journal } = outlets
   const record: CrashRecord = {
     ...beginning,
@@ -64,13 +67,25 @@ async function keep(beginning: Beginning, deps: HandleDeps): Promise<ExitCode> {
     mini: stored.mini,
     reduction: streamed.reduction,
     kit: stored.kit,
-    stacks: describeStacks(beginning.examination),
+    stacks: describeStacks(beginning.examination, beginning.held),
+    files: files?.listed,
     warnings: [...beginning.warnings, ...admission.warnings, ...stored.warnings, ...journal.warnings],
     version: deps.version,
   }
   const committed = await commit(record, beginning, outlets)
+  const code = report(deps.os, record, committed)
+  // Without memory there is nothing to open in a debugger.
+  const wanted = record.outcome === 'record' ? [] : (files?.stored ?? [])
+  await sendFiles(wanted, beginning, deps, committed.state !== 'spooled')
   store.close()
-  return report(deps.os, record, committed)
+  return code
+}
+
+/** Of a storm's crashes, of which nothing but a record is left, no files are told. */
+async function describeFiles({ held, config, isSpent }: Beginning): Promise<IdentifiedFiles | undefined> {
+  if (held === undefined || isSpent) return undefined
+  const { enabled, fileBytesMax } = config.binaries
+  return await identifyFiles(held, enabled ? fileBytesMax : undefined)
 }
 
 type PackedKit = Awaited<ReturnType<typeof kitWithin>>

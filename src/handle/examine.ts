@@ -7,7 +7,6 @@ import type { MappedFile } from '../core/notes.ts'
 import { threadsIn } from '../core/threads.ts'
 import { type StackTrace, Unwinder } from '../core/unwind/unwinder.ts'
 import type { CrashFacts } from '../crash.ts'
-import { type OpenMappedFile, openMappedFile } from '../kernel/map-files.ts'
 import { fileMappings, localDevices, type MemoryRange } from '../kernel/mappings.ts'
 import { ProcessMemory } from '../kernel/process-memory.ts'
 import { hostMountinfo, type ProcessReading } from '../kernel/procfs.ts'
@@ -20,18 +19,18 @@ const FRAMES_MAX = 64
  * all processors, a stack that is cut would be another signature.
  */
 const UNWIND_CPU_MS_MAX = 150
-/** Of files whose symbols are wanted; a descriptor each. */
-const FILES_MAX = 64
 
 /** A crashed process that is held; whoever has it closes it. */
 export interface Examination {
   readonly memory: ProcessMemory
   /** By address. */
   readonly files: readonly MappedFile[]
+  /** Files that are mapped from their beginning on, and the vdso; by address. */
+  readonly modules: readonly Module[]
+  /** Whether what begins at an address is on a file system that may keep whoever reads it waiting for ever. */
+  readonly isRemote: (start: number) => boolean
   readonly stacks: readonly StackTrace[]
   readonly threadsOmitted: number
-  /** Files that frames point to, by where they are mapped. They can be read after the process is gone. */
-  readonly symbolFiles: ReadonlyMap<number, OpenMappedFile>
 }
 
 /**
@@ -60,9 +59,10 @@ export function examine(
   return {
     memory,
     files,
+    modules,
+    isRemote: start => remote.some(range => range.start === start),
     stacks,
     threadsOmitted: head.threads - stacks.length,
-    symbolFiles: openSymbolFiles(crash.pid, stacks, modules, remote),
   }
 }
 
@@ -82,26 +82,4 @@ function unwindThreads(head: CoreHead, memory: ProcessMemory, modules: readonly 
 function cpuMs(): number {
   const { user, system } = process.cpuUsage()
   return (user + system) / 1000
-}
-
-/** Frames of the thread that crashed come first, so that theirs are opened whatever the others have. */
-function openSymbolFiles(
-  pid: number,
-  stacks: readonly StackTrace[],
-  modules: readonly Module[],
-  remote: readonly MemoryRange[],
-): Map<number, OpenMappedFile> {
-  const wanted = new Set(
-    stacks
-      .flatMap(({ frames }) => frames.map(({ module }) => module?.start))
-      .filter(start => start !== undefined),
-  )
-  const opened = new Map<number, OpenMappedFile>()
-  for (const start of [...wanted].slice(0, FILES_MAX)) {
-    const mapping = modules.find(module => module.start === start)?.mappings[0]
-    if (mapping === undefined || remote.some(range => range.start === mapping.start)) continue
-    const file = openMappedFile(pid, mapping)
-    if (file) opened.set(start, file)
-  }
-  return opened
 }

@@ -55,6 +55,7 @@ export function draftRecord(beginning: Beginning, version: string): CrashRecord 
     reduction: { reason: 'killed', text: 'the handler was killed before it was done' },
     kit: null,
     stacks: undefined,
+    files: undefined,
     version,
   }
 }

@@ -10,6 +10,7 @@ import {
   MANIFEST_VERSION,
   type Manifest,
   type ManifestCore,
+  type ManifestFiles,
   type ManifestKit,
   type ManifestMini,
   type ManifestProcess,
@@ -35,6 +36,7 @@ export interface CrashRecord {
   readonly reduction: { readonly reason: RefusalReason; readonly text: string } | undefined
   readonly signature: string | undefined
   readonly stacks: ManifestStacks | undefined
+  readonly files: ManifestFiles | undefined
   readonly kit: ManifestKit | null
   readonly durations: Readonly<Record<string, number>>
   readonly warnings: readonly string[]
@@ -44,7 +46,7 @@ export interface CrashRecord {
 const RLIM_INFINITY = 2n ** 64n - 1n
 
 export function manifestOf(record: CrashRecord): Manifest {
-  const { crash, reading, reduction, signature, stacks } = record
+  const { crash, reading, reduction, signature, stacks, files } = record
   const { scan } = record.head
   return {
     version: MANIFEST_VERSION,
@@ -74,6 +76,7 @@ export function manifestOf(record: CrashRecord): Manifest {
     mini: record.mini,
     ...(signature !== undefined && { signature }),
     ...(stacks && { stacks }),
+    ...(files && { files }),
     size: { bytesExpected: scan.state === 'core' ? scan.head.bytesExpected : null },
     kit: record.kit,
     durations: record.durations,

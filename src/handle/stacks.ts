@@ -4,17 +4,25 @@ import { functionNames } from '../core/symbols.ts'
 import type { Frame, FrameModule, StackTrace } from '../core/unwind/unwinder.ts'
 import { type ManifestFrame, type ManifestStacks, manifestText } from '../store/manifest.ts'
 import type { Examination } from './examine.ts'
+import type { HeldFile, HeldFiles } from './held-files.ts'
 
 /** A longer one is a template's: C++ has names of many kilobytes. */
 const NAME_LENGTH_MAX = 512
 /** For all files; what comes later has no names. A symbol table takes 2 to 30 ms. */
 const NAMING_MS_MAX = 2000
 
-/** Names functions and closes the files. @returns undefined where there are no stacks. */
-export function describeStacks(examination: Examination | undefined): ManifestStacks | undefined {
+/**
+ * Names functions.
+ * @param held - Files that frames point to; the others are of no interest.
+ * @returns undefined where there are no stacks.
+ */
+export function describeStacks(
+  examination: Examination | undefined,
+  held: HeldFiles | undefined,
+): ManifestStacks | undefined {
   if (examination === undefined || examination.stacks.length === 0) return undefined
   const { stacks, threadsOmitted } = examination
-  const names = nameFunctions(examination)
+  const names = nameFunctions(stacks, held?.files ?? [])
   const modules = modulesIn(stacks)
   return {
     modules: [...modules.values()].map(({ path, buildId }) => ({
@@ -36,17 +44,17 @@ type Names = ReadonlyMap<number, string>
 /** Where a name is looked up: a return address may be that of the function behind the one that called. */
 const lookupAddress = ({ pc, isExact }: Frame): number => (isExact ? pc : pc - 1)
 
-function nameFunctions({ stacks, symbolFiles }: Examination): Names {
+function nameFunctions(stacks: readonly StackTrace[], files: readonly HeldFile[]): Names {
   const deadline = performance.now() + NAMING_MS_MAX
   const names = new Map<number, string>()
-  for (const [start, file] of symbolFiles) {
-    const frames = framesIn(stacks, start)
+  for (const { module, file } of files) {
+    const frames = framesIn(stacks, module.start)
+    if (file === undefined || frames.length === 0) continue
     const addresses = frames.map(frame => frame.module!.offset - (frame.isExact ? 0 : 1))
     const found = performance.now() < deadline ? functionNames(file, addresses) : []
     for (const [index, name] of found.entries())
       if (name)
         names.set(lookupAddress(frames[index]!), `${shortened(name.name)}+0x${name.offset.toString(16)}`)
-    file.close()
   }
   return names
 }

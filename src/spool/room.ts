@@ -11,6 +11,7 @@ import {
   NOTE_BYTES,
   NOTE_FILE,
 } from './blobs.ts'
+import type { DebugFileSpool } from './debug-files.ts'
 import type { Entry } from './entry.ts'
 import { ifAny, type OpenDirectory, readIfAny, type SpoolFiles } from './files.ts'
 import { decodeNote } from './note.ts'
@@ -52,13 +53,21 @@ export class Room {
   readonly #directory: OpenDirectory
   readonly #bounds: Bounds
   readonly #givers: Givers
+  readonly #debugFiles: Pick<DebugFileSpool, 'bytes' | 'evict'>
   readonly #owners = new Map<string, string>()
 
-  constructor(files: SpoolFiles, directory: OpenDirectory, bounds: Bounds, givers: Givers) {
+  constructor(
+    files: SpoolFiles,
+    directory: OpenDirectory,
+    bounds: Bounds,
+    givers: Givers,
+    debugFiles: Pick<DebugFileSpool, 'bytes' | 'evict'>,
+  ) {
     this.#files = files
     this.#directory = directory
     this.#bounds = bounds
     this.#givers = givers
+    this.#debugFiles = debugFiles
   }
 
   /** Of every entry, also of those that are being removed; oldest first. */
@@ -80,7 +89,8 @@ export class Room {
     entries.delete(id)
     const others = [...entries.values()]
     if (others.length >= ENTRIES_MAX) return false
-    const taken = others.reduce((sum, contents) => sum + bytesTaken(contents), NOTE_BYTES + bytes)
+    const wanted = NOTE_BYTES + bytes + (await this.#debugFiles.bytes())
+    const taken = others.reduce((sum, contents) => sum + bytesTaken(contents), wanted)
     if (taken > this.#bounds.bytesMax) return false
     const { ffree, files } = await this.#files.statfs(this.#directory.path)
     // A file system without a table of inodes (btrfs) has 0 of 0.
@@ -106,6 +116,8 @@ export class Room {
         await this.#files.rm(`${this.#directory.path}/${name}`, { recursive: true, force: true })
         return true
       }
+    // Then what the next crash of the same program brings again.
+    if (await this.#debugFiles.evict()) return true
     // Then what a handler that was killed had reserved.
     for (const [id, contents] of entries)
       if (contents.reservedBytes > blobBytes(contents) && (await this.#give(id, 'reserved'))) return true

@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Os } from '../os/os.ts'
 import { bytesTaken, CRASH_ID } from './blobs.ts'
+import { DebugFileSpool } from './debug-files.ts'
 import type { Entry } from './entry.ts'
 import { isFull, type OpenDirectory, readIfAny, type SpoolFiles, writeIfFits } from './files.ts'
 import { type Givers, type Kind, Room } from './room.ts'
@@ -37,6 +38,7 @@ const LOST_FILE = 'dropped.json'
 export class SpoolRoot {
   readonly files: SpoolFiles
   readonly directory: OpenDirectory
+  readonly debugFiles: DebugFileSpool
   readonly #os: Pick<Os, 'tryLock'>
   readonly #options: SpoolOptions
   readonly #room: Room
@@ -52,7 +54,11 @@ export class SpoolRoot {
     this.#options = options
     this.files = files
     this.directory = directory
-    this.#room = new Room(files, directory, options, { claim, countLost: () => this.#countLost() })
+    this.debugFiles = new DebugFileSpool(files, directory, options, bytes =>
+      this.#locked(() => this.#room.fits('', bytes)),
+    )
+    const givers = { claim, countLost: () => this.#countLost() }
+    this.#room = new Room(files, directory, options, givers, this.debugFiles)
   }
 
   get key(): string {
@@ -114,7 +120,10 @@ export class SpoolRoot {
     const { bavail, bsize, ffree } = await this.files.statfs(this.directory.path)
     return {
       entries: entries.length,
-      bytes: [...found.values()].reduce((sum, contents) => sum + bytesTaken(contents), 0),
+      bytes: [...found.values()].reduce(
+        (sum, contents) => sum + bytesTaken(contents),
+        await this.debugFiles.bytes(),
+      ),
       bytesMax: this.#options.bytesMax,
       diskFreeBytes: bavail * bsize,
       diskFreeInodes: ffree,

@@ -3,6 +3,7 @@ import { basename, dirname } from 'node:path'
 import type { Os } from '../os/os.ts'
 import { isOnRootDisk, type PrivateDirFacts, privateDirProblem } from '../private-dir.ts'
 import { blobBytes, contentsOf, CRASH_ID, DONE, NOTE_FILE } from './blobs.ts'
+import type { DebugFileSpool } from './debug-files.ts'
 import { Entry } from './entry.ts'
 import {
   codeOf,
@@ -67,6 +68,11 @@ export class Spool {
       return entry === 'busy' ? undefined : entry
     }
     this.#root = new SpoolRoot(os, options, files, directory, claim)
+  }
+
+  /** Executables and libraries that wait, beside the crashes. */
+  get debugFiles(): DebugFileSpool {
+    return this.#root.debugFiles
   }
 
   /** Makes an entry, and holds it. @throws CoreliftError `E_SPOOL` also where there is no room even for a note. */

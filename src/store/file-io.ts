@@ -28,7 +28,9 @@ export async function guard<T>(
 export async function statFile(path: string): Promise<StoredObject | undefined> {
   try {
     const found = await stat(path, { bigint: true })
-    return found.isFile() ? { bytes: Number(found.size), etag: etagOf(found) } : undefined
+    return found.isFile()
+      ? { bytes: Number(found.size), modifiedAt: found.mtime, etag: etagOf(found) }
+      : undefined
   } catch (error) {
     if (isAbsence((error as NodeJS.ErrnoException).code)) return undefined
     throw error

@@ -7,10 +7,10 @@ export const MANIFEST_OBJECT = 'manifest.json'
 export const KIT_OBJECT = 'kit.tar.zst'
 export const CORE_OBJECT = 'core.zst'
 
-/** Executables and libraries by build-id, in debuginfod's layout. */
+/** Executables and libraries of all crashes, in debuginfod's layout. */
 export const BUILDID_PREFIX = 'buildid/'
-/** The same of files that have none, by the SHA-256 of their content. */
-export const SHA256_PREFIX = 'sha256/'
+/** In the place of a build-id, where a file has none. */
+const SHA256_MARK = 'sha256-'
 
 /** Lists every crash by namespace and pod. */
 export const CRASHES_PREFIX = 'crashes/'
@@ -274,23 +274,21 @@ export function parseGroupPrefix(prefix: string): string | undefined {
 }
 
 /** How an executable or a library is told from every other: by its build-id, else by the SHA-256 of its content. */
-export type FileIdentity =
-  | { readonly buildId: string; readonly sha256?: undefined }
-  | { readonly buildId?: undefined; readonly sha256: string }
+export type FileIdentity = { readonly buildId: string } | { readonly sha256: string }
 
 /**
- * `buildid/<hex>/executable`, `sha256/<hex>/executable`: debuginfod(8) has the former.
+ * `buildid/<hex>/executable`, as debuginfod(8) has it; `buildid/sha256-<hex>/executable`.
  * @throws RangeError for what is no lower-case hex.
  */
-export function debugFileKey({ buildId, sha256 }: FileIdentity): string {
-  const id = buildId ?? sha256
+export function debugFileKey(identity: FileIdentity): string {
+  const [mark, id] = 'buildId' in identity ? ['', identity.buildId] : [SHA256_MARK, identity.sha256]
   if (!FILE_ID.test(id)) throw new RangeError(`not an id of a file: ${id}`)
-  return `${buildId === undefined ? SHA256_PREFIX : BUILDID_PREFIX}${id}/executable`
+  return `${BUILDID_PREFIX}${mark}${id}/executable`
 }
 
 /** @returns undefined for a key that `debugFileKey` does not make. */
 export function parseDebugFileKey(key: string): FileIdentity | undefined {
-  const [, kind, id = ''] = /^(buildid|sha256)\/([^/]+)\/executable$/.exec(key) ?? []
+  const [, mark, id = ''] = /^buildid\/(sha256-)?([^/]+)\/executable$/.exec(key) ?? []
   if (!FILE_ID.test(id)) return undefined
-  return kind === 'buildid' ? { buildId: id } : kind === 'sha256' ? { sha256: id } : undefined
+  return mark === undefined ? { buildId: id } : { sha256: id }
 }

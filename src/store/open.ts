@@ -15,21 +15,24 @@ export async function openStore(config: Config['store'], hooks: RetryHooks = {})
   return withRetry(await openAdapter(config), { seconds: config.retrySeconds, ...hooks })
 }
 
-/** @param path - What follows the bucket in `store.url`. */
-export function s3Options(config: Config['store'], bucket: string, path: string): S3StoreOptions {
+/** @returns undefined where `store.url` is no bucket's. */
+export function s3Location(config: Config['store']): S3StoreOptions | undefined {
+  const [, bucket, path = ''] = /^s3:\/\/([^/]+)(.*)$/s.exec(config.url ?? '') ?? []
+  if (bucket === undefined) return undefined
   const prefix = path.replace(/^\/+|\/+$/g, '')
   return { ...config, bucket, prefix, region: config.region ?? process.env['AWS_REGION'] ?? 'us-east-1' }
 }
 
 async function openAdapter(config: Config['store']): Promise<Store> {
   const { url } = config
-  const [, scheme, bucket = '', path = ''] = /^(s3|file):\/\/([^/]*)(.*)$/s.exec(url ?? '') ?? []
-  if (scheme === 's3') {
+  const options = s3Location(config)
+  if (options !== undefined) {
     // The SDK takes longest to load of everything; a file store does without.
     const { openS3Store } = await import('./s3.ts')
-    return openS3Store(s3Options(config, bucket, path))
+    return openS3Store(options)
   }
-  if (scheme === 'file' && bucket === '' && path !== '') {
+  const [, path] = /^file:\/\/(\/.*)$/s.exec(url ?? '') ?? []
+  if (path !== undefined) {
     const { openFileStore } = await import('./file.ts')
     return openFileStore(path.replace(/\/+$/, '') || '/', config)
   }

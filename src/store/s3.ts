@@ -118,12 +118,13 @@ class S3Store implements Store {
   async stat(key: string): Promise<StoredObject | undefined> {
     try {
       return await this.#request(`HEAD ${key}`, async deadline => {
-        const { ContentLength, ETag } = await this.#client.send(
+        const { ContentLength, ETag, LastModified } = await this.#client.send(
           new HeadObjectCommand(this.#object(key)),
           deadline,
         )
         if (ContentLength !== undefined && ETag !== undefined)
-          return { bytes: ContentLength, etag: quoted(ETag) }
+          // Of unknown age is as good as old.
+          return { bytes: ContentLength, modifiedAt: LastModified ?? new Date(0), etag: quoted(ETag) }
         throw protocolError(`HEAD ${key}`, 'the answer has no Content-Length or no ETag')
       })
     } catch (error) {

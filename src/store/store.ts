@@ -40,6 +40,8 @@ export interface ObjectAbout {
 /** An object as a store has it. */
 export interface StoredObject {
   readonly bytes: number
+  /** When it was put. */
+  readonly modifiedAt: Date
   readonly etag: ETag
 }
 

@@ -4,6 +4,7 @@ import { finishEntry } from '../spool/finish.ts'
 import type { Entry, Spool } from '../spool/spool.ts'
 import type { Store } from '../store/store.ts'
 import { salvage } from './salvage.ts'
+import { sendDebugFiles } from './send-debug-files.ts'
 
 /** What became of what waited. */
 export interface Delivery {
@@ -15,6 +16,8 @@ export interface Delivery {
   readonly busy: number
   /** Crashes whose note the disk lost: they are sent as somebody's. */
   readonly salvaged: readonly string[]
+  /** Executables and libraries that were sent when nothing else was left to do. */
+  readonly debugFiles: number
 }
 
 export interface Waiting {
@@ -56,7 +59,9 @@ export async function deliver(
   }
   await Promise.all(Array.from({ length: LANES }, lane))
   for (const item of withCores) await run.send(item, false)
-  return run.delivery
+  const { delivery } = run
+  if (delivery.waiting.length > 0) return delivery
+  return { ...delivery, debugFiles: await sendDebugFiles(spools, store, options.now()) }
 }
 
 type Item = { readonly spool: Spool; readonly id: string }
@@ -77,7 +82,13 @@ class Run {
   }
 
   get delivery(): Delivery {
-    return { sent: this.#sent, waiting: this.#waiting, busy: this.#busy, salvaged: this.#salvaged }
+    return {
+      sent: this.#sent,
+      waiting: this.#waiting,
+      busy: this.#busy,
+      salvaged: this.#salvaged,
+      debugFiles: 0,
+    }
   }
 
   /** @returns 'later': a core is to be sent when all that is small is in the store. */

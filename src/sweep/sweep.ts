@@ -9,8 +9,8 @@ import type { Os } from '../os/os.ts'
 import { openPending, openSpoolDir } from '../spool/open.ts'
 import type { Spool } from '../spool/spool.ts'
 import type { RetryHooks } from '../store/retry.ts'
+import { collecting } from '../store/collecting.ts'
 import type { Store } from '../store/store.ts'
-import { collecting } from './collecting.ts'
 import { type Delivery, deliver } from './deliver.ts'
 import { recordDrops } from './dropped-crashes.ts'
 import { expire } from './expire.ts'
@@ -115,7 +115,7 @@ async function sweepLocked(
 
 const nodeOf = ({ node }: Pick<Config, 'node'>): string => node.name ?? hostname()
 
-const NOTHING_SENT: Delivery = { sent: [], waiting: [], busy: 0, salvaged: [] }
+const NOTHING_SENT: Delivery = { sent: [], waiting: [], busy: 0, salvaged: [], debugFiles: 0 }
 
 /** Notes and records first: that one is always there. */
 async function openSpools(
@@ -140,8 +140,10 @@ async function deliverAll(
   deps: SweepDeps,
   { atOnce }: SweepOptions,
 ): Promise<Delivery> {
-  const ids = await Promise.all(spools.map(spool => spool.ids()))
-  if (ids.flat().length === 0) return NOTHING_SENT
+  const waiting = await Promise.all(
+    spools.map(async spool => [await spool.ids(), await spool.debugFiles.list()]),
+  )
+  if (waiting.flat(2).length === 0) return NOTHING_SENT
   if (!atOnce) await deps.sleep(deps.random() * config.sweep.jitterSeconds * 1000)
   const retrySeconds = Math.min(config.store.retrySeconds, RETRY_SECONDS_MAX)
   const opened = await deps.openStore({ ...config.store, retrySeconds }, {})

@@ -21,7 +21,10 @@ t.test('policies allow the least', t => {
   t.same(bucketPolicies(plain), {
     nodes: {
       Version: '2012-10-17',
-      Statement: [statement('CoreliftPut', ['s3:PutObject', 's3:AbortMultipartUpload'], objects)],
+      Statement: [
+        statement('CoreliftPut', ['s3:PutObject', 's3:AbortMultipartUpload'], objects),
+        statement('CoreliftKnow', ['s3:GetObject'], 'arn:aws:s3:::cores/fleet/a/buildid/*'),
+      ],
     },
     developers: {
       Version: '2012-10-17',
@@ -95,14 +98,14 @@ t.test('with a key of KMS, nodes may use it through S3, and only so', async t =>
     ['arn:aws:kms:eu-central-1:111122223333:alias/cores', `${any}*`, alias],
   ] as const) {
     const { nodes, developers, admins } = bucketPolicies({ ...plain, kmsKeyId })
-    t.same(nodes.Statement[1], statement('CoreliftKey', both, resource, { Condition }))
+    t.same(nodes.Statement[2], statement('CoreliftKey', both, resource, { Condition }))
     t.same(developers.Statement[2], statement('CoreliftKey', ['kms:Decrypt'], resource, { Condition }))
     t.same(admins.Statement[3], statement('CoreliftKey', both, resource, { Condition }))
   }
   const encryption = async () => ({ answer: { algorithm: 'aws:kms', kmsKeyId: arn } })
   const keyOf = async (env: Record<string, string>) =>
     (await bucketShow(new FakeBucket([], { encryption }), loadConfig({ searched: [], env }).config)).policies
-      .nodes.Statement[1]?.Resource[0]
+      .nodes.Statement[2]?.Resource[0]
   t.equal(await keyOf({}), arn)
   t.equal(await keyOf({ CORELIFT_STORE_ENCRYPTION: 'sse-s3' }), undefined)
   t.equal(await keyOf({ CORELIFT_STORE_ENCRYPTION: 'sse-kms', CORELIFT_STORE_KMS_KEY_ID: '99' }), `${any}99`)

@@ -14,6 +14,7 @@ import { EXIT } from '../../src/errors.ts'
 import { GIB } from '../../src/units.ts'
 import { fakeLock } from '../budget/fake-lock.ts'
 import { noTmpfs, stateDir } from '../budget/state-dir.ts'
+import { fakePrograms } from '../debug/fake-programs.ts'
 import { MemoryStore } from '../store/memory.ts'
 import { deflateFrames } from './crashes.ts'
 import { testIo } from './terminal.ts'
@@ -56,10 +57,15 @@ async function run(t: Test, directory: string, ...argv: string[]) {
     version: '1.2.3',
     os: fakeLock(),
     openBucket: () => Promise.reject(new Error('no test asks for it')),
+    openSigner: () => Promise.reject(new Error('no test asks for it')),
+    compressor: () => {
+      throw new Error('no test asks for it')
+    },
     collect: () => undefined,
     loadConfig,
     openStore: () => Promise.resolve(new MemoryStore()),
     decompressor: () => deflateFrames,
+    programs: fakePrograms(),
     demangle: () => name => name,
     now: () => NOW,
   })

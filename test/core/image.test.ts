@@ -2,7 +2,7 @@ import { execFileSync, spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import fc from 'fast-check'
 import t from 'tap'
-import { readImage, vdsoModule } from '../../src/core/image.ts'
+import { fileBuildId, isImage, readImage, vdsoModule } from '../../src/core/image.ts'
 import { buildImage, IMAGE_BYTES, memoryOf, words } from './unwind/build-image.ts'
 
 const START = 0x7f00_0000_0000
@@ -75,12 +75,16 @@ t.test(
   'a real executable’s build-id is the one that readelf finds',
   { skip: spawnSync('readelf', ['--version']).error !== undefined && 'needs readelf' },
   async t => {
-    const notes = execFileSync('readelf', ['-n', process.execPath], {
+    const notes = execFileSync('readelf', ['-n', '/bin/sh'], {
       encoding: 'utf8',
       stdio: ['ignore', 'pipe', 'ignore'],
     })
-    const image = readImage(memoryOf({ [START]: readFileSync(process.execPath) }), START)
-    t.equal(image?.buildId, /Build ID: (\w+)/.exec(notes)?.[1])
+    const content = readFileSync('/bin/sh')
+    const wanted = /Build ID: (\w+)/.exec(notes)![1]
+    t.equal(readImage(memoryOf({ [START]: content }), START)?.buildId, wanted)
+    t.equal(fileBuildId(reader(content)), wanted)
+    t.ok(isImage(reader(content), 0))
+    t.notOk(isImage(reader(content), 1))
   },
 )
 
@@ -95,3 +99,29 @@ t.test('arbitrary headers never throw', async () => {
     { numRuns: 3000 },
   )
 })
+
+t.test('whatever bytes a file has, its build-id is read or there is none', async () => {
+  const image = buildImage([])
+  fc.assert(
+    fc.property(
+      fc.array(fc.tuple(fc.nat(image.length - 1), fc.nat(255)), { maxLength: 30 }),
+      fc.nat(image.length),
+      (changes, bytes) => {
+        const changed = Buffer.from(image)
+        for (const [at, byte] of changes) changed[at] = byte
+        const id = fileBuildId(reader(changed.subarray(0, bytes)))
+        return id === undefined || /^(?:[0-9a-f]{2}){1,64}$/.test(id)
+      },
+    ),
+  )
+})
+
+function reader(content: Uint8Array) {
+  return {
+    read: (at: number, into: Uint8Array) => {
+      const found = content.subarray(at, at + into.length)
+      into.set(found)
+      return found.length
+    },
+  }
+}

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { AT } from '../../src/core/auxv.ts'
-import { linkMapRanges } from '../../src/core/link-map.ts'
+import { linkMapEntries, linkMapRanges } from '../../src/core/link-map.ts'
 import type { Memory } from '../../src/core/memory.ts'
 import { SparseMemory } from './sparse-memory.ts'
 
@@ -53,6 +53,23 @@ const LIBRARIES = [
 
 t.test('the list is followed from the program headers to each name', async t => {
   t.strictSame(told(libraries()), LIBRARIES)
+})
+
+t.test('the list tells the name and an address of each library', async t => {
+  const memory = libraries().words(MAPS + 0x40, 0, MAPS + 0x900, 0x7f12_0000_0000, 0, 0)
+  const entries = [...linkMapEntries(memory, AUXV)]
+  t.strictSame(
+    entries.map(({ name, dynamic }) => [Buffer.from(name).toString(), dynamic]),
+    [
+      ['', 0],
+      ['/lib/libc.so.6', 0x7f12_0000_0000],
+    ],
+  )
+})
+
+t.test('a name without an end is none', async t => {
+  const memory = libraries().bytes(MAPS + 0x900, Buffer.alloc(0x10_000 - 0x1900, 'x'))
+  t.equal([...linkMapEntries(memory, AUXV)].length, 1)
 })
 
 t.test('without PT_PHDR the place of the first PT_LOAD tells where the executable is', async t => {

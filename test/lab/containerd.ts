@@ -35,6 +35,8 @@ export interface Containerd extends Daemon, Pods {
   readonly socketPath: string
   /** Takes a docker-archive: imageArchive(). */
   importImage(archive: Uint8Array): Promise<void>
+  /** Removes an image, and all of it that no container uses. */
+  removeImage(reference: string): Promise<void>
   /** Runs a container by `ctr run`, with an id of one's choice. */
   runPlain(id: string, image: string, command: readonly string[]): Promise<PlainContainer>
 }
@@ -69,6 +71,11 @@ export async function startContainerd(t: Test): Promise<Containerd> {
     await importInto(socketPath, 'k8s.io', archiveFile)
     await importInto(socketPath, 'default', archiveFile)
   }
+  const removeImage = async (reference: string) => {
+    const ctr = ['--address', socketPath, '--namespace']
+    for (const namespace of ['k8s.io', 'default'])
+      await run('ctr', [...ctr, namespace, 'images', 'remove', '--sync', reference])
+  }
   await importImage(await sandboxImage())
   const logs = path.join(directory, 'logs')
   const pods = connectPods(t, { socketPath, cgroupDriver: 'cgroupfs', logs: { inside: logs, outside: logs } })
@@ -77,7 +84,7 @@ export async function startContainerd(t: Test): Promise<Containerd> {
     t.teardown(container.remove)
     return container
   }
-  return { ...daemon, ...pods, stateDir: paths.state, socketPath, importImage, runPlain }
+  return { ...daemon, ...pods, stateDir: paths.state, socketPath, importImage, removeImage, runPlain }
 }
 
 /** What every pod of a containerd of the lab needs first. @returns A docker-archive. */

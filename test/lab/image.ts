@@ -40,8 +40,10 @@ int main(void) { signal(SIGTERM, leave); signal(SIGINT, leave); for (;;) pause()
 export interface ImageContents {
   /** Name and tag: `docker.io/library/web:1`. */
   readonly reference: string
-  /** Executables by their absolute path. */
+  /** Executables, and whatever they read, by their absolute path. */
   readonly programs: Readonly<Record<string, Uint8Array>>
+  /** Targets of symbolic links by the links' absolute path. */
+  readonly links?: Readonly<Record<string, string>>
   readonly entrypoint: readonly string[]
 }
 
@@ -53,7 +55,9 @@ export async function imageArchive(image: ImageContents): Promise<Buffer> {
     mode: 0o755,
   }))
   const directories = [...new Set(programs.map(program => path.dirname(program.name)))]
+  const links = Object.entries(image.links ?? {}).map(([name, target]) => ({ name: name.slice(1), target }))
   const layer = await tar([
+    ...links,
     ...directories.map(name => ({ name: `${name}/`, body: undefined, mode: 0o755 })),
     ...programs,
   ])
@@ -71,18 +75,28 @@ export async function imageArchive(image: ImageContents): Promise<Buffer> {
   ])
 }
 
-interface TarEntry {
+interface TarLink {
+  readonly name: string
+  readonly target: string
+}
+
+interface TarFile {
   readonly name: string
   /** A directory, where there is none. */
   readonly body: Uint8Array | undefined
   readonly mode: number
 }
 
-async function tar(entries: readonly TarEntry[]): Promise<Buffer> {
+async function tar(entries: readonly (TarFile | TarLink)[]): Promise<Buffer> {
   const archive = pack()
   // The epoch: the same contents make the same image.
   const mtime = new Date(0)
-  for (const { name, body, mode } of entries) {
+  for (const entry of entries) {
+    if ('target' in entry) {
+      archive.entry({ name: entry.name, linkname: entry.target, mtime, type: 'symlink' })
+      continue
+    }
+    const { name, body, mode } = entry
     if (body === undefined) archive.entry({ name, mode, mtime, type: 'directory' })
     else archive.entry({ name, mode, mtime }, Buffer.from(body))
   }

@@ -57,6 +57,9 @@ export interface TestNode {
   waitForUpload(): Promise<void>
   /** Waits for the records of `count` crashes. */
   waitForManifests(count: number): Promise<Manifest[]>
+  /** Waits until handlers are gone: they send executables and libraries when the crash is on record. */
+  waitForHandlers(): Promise<void>
+  hasHandlers(): boolean
   remove(): void
 }
 
@@ -73,7 +76,9 @@ export function makeNode(config = '', store?: string): TestNode {
   // Tests crash the same program over and over; those about rates say their own.
   const rates = /^(signature|workload)_full/m.test(config) ? '' : UNRATIONED
   const state = `state_dir = "${dir}/state"\n${rates}`
-  const text = `${store ?? `[store]\nurl = "file://${storeDir}"`}\n${budget}${budget && state}${config.replace(/^\[budget\]$/m, `[budget]\n${state}`)}\n`
+  // Tests of other things are done with when the crash is.
+  const binaries = /^\[binaries\]$/m.test(config) ? '' : '[binaries]\nenabled = false\n'
+  const text = `${store ?? `[store]\nurl = "file://${storeDir}"`}\n${budget}${budget && state}${config.replace(/^\[budget\]$/m, `[budget]\n${state}`)}\n${binaries}`
   writeFileSync(configFile, text.replaceAll('$DIR', dir))
   const binary = join(dir, 'b')
   symlinkSync(BINARY, binary)
@@ -119,6 +124,13 @@ export function makeNode(config = '', store?: string): TestNode {
       }
       throw new Error(`${manifests().length} of ${count} crashes are on record after a minute`)
     },
+    hasHandlers: () => isNamedByProcess(configFile),
+    async waitForHandlers() {
+      for (let tries = 0; isNamedByProcess(configFile); tries++) {
+        if (tries === 1200) throw new Error('a handler is at work after a minute')
+        await new Promise(resolve => setTimeout(resolve, 50))
+      }
+    },
     remove: () => rmSync(dir, { recursive: true, force: true }),
   }
 }
@@ -139,6 +151,17 @@ export async function run(
   child.stdin.end(stdin)
   const [code] = (await once(child, 'close')) as [number | null]
   return { code: code ?? -1, stdout, stderr }
+}
+
+/** Whether a process has a file on its command line. */
+function isNamedByProcess(file: string): boolean {
+  return readdirSync('/proc').some(name => {
+    try {
+      return /^\d+$/.test(name) && readFileSync(`/proc/${name}/cmdline`, 'latin1').includes(file)
+    } catch {
+      return false // it has gone meanwhile
+    }
+  })
 }
 
 function filesBelow(dir: string): string[] {

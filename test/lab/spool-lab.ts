@@ -10,7 +10,8 @@ import type { Verified } from '../../src/commands/verify.ts'
 import type { Manifest } from '../../src/store/manifest.ts'
 import type { SweepReport } from '../../src/sweep/sweep.ts'
 import { buildCore } from '../core/build-core.ts'
-import { writeCredentials } from '../store/s3-options.ts'
+import { openS3Store } from '../../src/store/s3.ts'
+import { s3Options, writeCredentials } from '../store/s3-options.ts'
 import { type FaultProxy, startFaultProxy } from './fault-proxy.ts'
 import { BINARY, makeNode, run, sha256OfFile, type CommandResult, type TestNode } from './node.ts'
 import { type S3Server, startEmbeddedS3 } from './s3-embedded.ts'
@@ -37,6 +38,8 @@ export interface SpoolLab {
   crash(core: Uint8Array): Promise<CommandResult>
   /** Starts the handler; all of the core is written to it as it takes it. */
   startCrash(core: Uint8Array): ChildProcess
+  /** The binary as people run it, who look at the store itself. */
+  people(...args: string[]): Promise<CommandResult>
   sweep(...args: string[]): Promise<CommandResult & { report: SweepReport }>
   /** Sweeps until nothing is left on the node: what a killed handler sent may still be on its way for three seconds. */
   sweepAll(): Promise<void>
@@ -46,6 +49,8 @@ export interface SpoolLab {
   verify(...args: string[]): Promise<CommandResult & { report: Verified }>
   /** sha256 of what `get --full` fetches. */
   fetched(id: string): Promise<string>
+  /** Whether the store has an object, by its key. */
+  has(key: string): Promise<boolean>
   /** Names of entries. */
   spooled(): string[]
   /** Files of an entry. */
@@ -59,7 +64,10 @@ export async function makeSpoolLab(t: Test, config = SPOOL, hold = 10, s3?: S3Se
   const proxy = await startFaultProxy(server.endpoint)
   t.teardown(() => proxy.stop())
   const credentials = writeCredentials(t, server)
-  const url = `s3://${server.bucket}/${randomBytes(4).toString('hex')}`
+  const prefix = randomBytes(4).toString('hex')
+  const url = `s3://${server.bucket}/${prefix}`
+  const direct = await openS3Store({ ...s3Options(server, credentials), prefix })
+  t.teardown(() => direct.close())
   const store = `[store]\nurl = "${url}"\nendpoint = "${proxy.endpoint}"\npath_style = true\nregion = "us-east-1"\ncredentials_file = "${credentials}"\nretry_seconds = 1\nrequest_timeout_seconds = 3`
   const node = makeNode(
     `[hold]\nseconds_max = ${hold}\n[sweep]\ngrace_seconds = 3\njitter_seconds = 0\n${config}`,
@@ -97,6 +105,7 @@ export async function makeSpoolLab(t: Test, config = SPOOL, hold = 10, s3?: S3Se
         await new Promise(resolve => setTimeout(resolve, 500))
       }
     },
+    people,
     startCrash,
     crash: core => node.handle(specifiersNow(), core),
     async sweep(...args) {
@@ -105,7 +114,8 @@ export async function makeSpoolLab(t: Test, config = SPOOL, hold = 10, s3?: S3Se
     },
     status: async () => JSON.parse((await node.cli('status', '--json')).stdout) as StatusReport,
     async manifests() {
-      const { stdout } = await people('ls', '--since', '1h', '--json')
+      const { stdout, stderr } = await people('ls', '--since', '1h', '--json')
+      if (stdout === '') throw new Error(stderr)
       const found = JSON.parse(stdout) as { id: string; reason: string | null }[]
       const mine = found.filter(({ reason }) => !reason?.startsWith('pipe-'))
       const infos = await Promise.all(mine.map(({ id }) => people('info', id, '--json')))
@@ -120,6 +130,7 @@ export async function makeSpoolLab(t: Test, config = SPOOL, hold = 10, s3?: S3Se
       const { code, stderr } = await people('get', id, '--full', '-o', output)
       return code === 0 ? await sha256OfFile(output) : stderr
     },
+    has: async key => (await direct.stat(key)) !== undefined,
     filesOf: id => (existsSync(join(spoolDir, id)) ? readdirSync(join(spoolDir, id)) : []),
   }
 }

@@ -99,7 +99,7 @@ export class FakeStore {
   #stat(key: string): StoredObject | undefined {
     if (!this.mayStat) throw new CoreliftError('E_STORE_DENIED', 'HEAD: access denied')
     const body = this.objects.get(key)
-    return body && { bytes: body.length, etag: etagOf(body) }
+    return body && { bytes: body.length, modifiedAt: new Date(0), etag: etagOf(body) }
   }
 
   async *#listUploads(prefix: string): AsyncGenerator<UnfinishedUpload[]> {

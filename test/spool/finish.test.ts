@@ -166,8 +166,8 @@ t.test('nothing is removed before the store has confirmed it', { skip }, async t
   const before = namesOf()
   const lies: Partial<Store>[] = [
     { stat: async () => undefined },
-    { stat: async () => ({ bytes: KIT.length + 1, etag: '"x"' }) },
-    { stat: async () => ({ bytes: KIT.length, etag: '"\u001b[2Jx"' }) },
+    { stat: async () => ({ bytes: KIT.length + 1, modifiedAt: new Date(0), etag: '"x"' }) },
+    { stat: async () => ({ bytes: KIT.length, modifiedAt: new Date(0), etag: '"\u001b[2Jx"' }) },
   ]
   for (const lie of lies) {
     const result = await finish(entry, withMethods(store, lie))

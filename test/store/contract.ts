@@ -26,6 +26,8 @@ export interface StoreUnderTest {
   readonly uploadsUnlisted?: string
   /** Why an upload's id is taken with any key, where the server takes it. */
   readonly uploadsOfAnyKey?: string
+  /** Why an object is replaced though that is excluded, where the server does that. */
+  readonly conditionsIgnored?: string
 }
 
 /** Runs the suite as subtests of `t`. */
@@ -45,12 +47,17 @@ export async function testStoreContract(t: Test, underTest: StoreUnderTest): Pro
       }
       await check(t, await reopen(), reopen)
     })
-  const { openAbsent, uploadsUnlisted, uploadsOfAnyKey } = underTest
+  const { openAbsent, uploadsUnlisted, uploadsOfAnyKey, conditionsIgnored } = underTest
 
   await withStore('an object is read back as it was written, whole and in ranges', readsBack)
   await withStore('an object without bytes is an object', storesNothing)
   await withStore('a key without object is told from one, and reading it says so', missesObjects)
   await withStore('a later object replaces an earlier one of the same key', replaces)
+  await withStore(
+    'an object that is there stays as it is where that is asked',
+    leavesWhatIsThere,
+    conditionsIgnored,
+  )
   await withStore('hostile-looking and very long keys are stored and listed as they are', takesOddKeys)
   await withStore('keys are listed in byte order, also across directories', listsInOrder)
   await withStore('a listing begins after the key it is told', listsAfter)
@@ -119,6 +126,18 @@ async function replaces(t: Test, store: Store): Promise<void> {
   await store.put('manifest.json', bytes('second'))
   t.equal(text(await store.get('manifest.json')), 'second')
   t.same(await list(store, ''), ['manifest.json 6'])
+}
+
+async function leavesWhatIsThere(t: Test, store: Store): Promise<void> {
+  const about = { contentEncoding: 'zstd', ifAbsent: true } as const
+  const etag = await store.put('buildid/aa/executable', bytes('first'), about)
+  t.equal(etag, (await store.stat('buildid/aa/executable'))?.etag)
+  t.equal(await store.put('buildid/aa/executable', bytes('second'), about), '')
+  t.equal(text(await store.get('buildid/aa/executable')), 'first', 'as it is stored, whatever its encoding')
+  t.equal(text(await store.getRange('buildid/aa/executable', 1, 3)), 'irs')
+  const { modifiedAt } = (await store.stat('buildid/aa/executable'))!
+  const ageMs = Date.now() - modifiedAt.getTime()
+  t.ok(ageMs > -10_000 && ageMs < 60_000, modifiedAt.toISOString())
 }
 
 async function takesOddKeys(t: Test, store: Store): Promise<void> {

@@ -11,6 +11,7 @@ import type {
   StoredObject,
   UnfinishedUpload,
   Upload,
+  ObjectAbout,
 } from '../../src/store/store.ts'
 
 interface MemoryPart {
@@ -26,6 +27,8 @@ interface MemoryUpload extends UnfinishedUpload {
 
 export class MemoryStore implements Store {
   readonly url = 'memory://'
+  /** Of all objects. */
+  modifiedAt = new Date()
   readonly objects = new Map<string, Uint8Array>()
   /** Unfinished ones, by id. */
   readonly uploads = new Map<string, MemoryUpload>()
@@ -42,7 +45,8 @@ export class MemoryStore implements Store {
     this.#pageKeysMax = pageKeysMax
   }
 
-  async put(key: string, body: Uint8Array): Promise<ETag> {
+  async put(key: string, body: Uint8Array, { ifAbsent }: ObjectAbout = {}): Promise<ETag> {
+    if (ifAbsent && this.objects.has(key)) return ''
     this.objects.set(key, Uint8Array.from(body))
     return etagOf(body)
   }
@@ -59,7 +63,7 @@ export class MemoryStore implements Store {
 
   async stat(key: string): Promise<StoredObject | undefined> {
     const body = this.objects.get(key)
-    return body && { bytes: body.length, etag: etagOf(body) }
+    return body && { bytes: body.length, modifiedAt: this.modifiedAt, etag: etagOf(body) }
   }
 
   async *list(prefix: string, options: ListOptions = {}): AsyncGenerator<ListPage> {

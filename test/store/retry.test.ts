@@ -12,7 +12,7 @@ t.test('a failing operation is tried again until it succeeds', async t => {
   const clock = fakeClock()
   const failures = [unreachable(), unreachable(), unreachable()]
   const told: string[] = []
-  const found = { bytes: 7, etag: 'etag' }
+  const found = { bytes: 7, modifiedAt: new Date(0), etag: 'etag' }
   const store = withRetry(
     fakeStore({
       stat: () => (failures.length > 0 ? Promise.reject(failures.pop()!) : Promise.resolve(found)),

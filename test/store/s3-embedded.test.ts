@@ -12,6 +12,7 @@ t.test('the embedded S3 server', async t => {
     open: place => openS3Store({ ...options, prefix: `cluster/${place}` }),
     openAbsent: () => openS3Store({ ...options, bucket: 'no-such-bucket' }),
     uploadsUnlisted: 'fauxqs knows no ListMultipartUploads',
+    conditionsIgnored: 'fauxqs knows no If-None-Match',
     uploadsOfAnyKey: 'fauxqs looks at the id alone',
   })
 })

@@ -74,11 +74,31 @@ t.test('an etag is the same text whether a server quotes it or not', async t => 
   t.equal((await completing(t, [completed('&quot;abc-2&quot;')])).outcome, '"abc-2"')
   const { store } = await openScripted(t, [stored('abc'), found(1, 'abc')])
   t.equal(await store.put('key', Buffer.from('x')), '"abc"')
-  t.same(await store.stat('key'), { bytes: 1, etag: '"abc"' })
+  t.match(await store.stat('key'), { bytes: 1, etag: '"abc"' })
 })
 
 t.test('an etag that a completion leaves empty is what S3 would call the object', async t => {
   t.equal((await completing(t, [completed('')])).outcome, COMPOSITE)
+})
+
+t.test('a new object is put on a condition, where the server knows it', async t => {
+  const put = async (answers: readonly Answer[]) => {
+    const conditions: (string | undefined)[] = []
+    const noting = answers.map((answer): Answer => (request, response) => {
+      conditions.push(request.headers['if-none-match'])
+      answer(request, response)
+    })
+    const { store } = await openScripted(t, noting)
+    return { etag: await store.put('key', Buffer.from('x'), { ifAbsent: true }), conditions }
+  }
+  t.same(await put([stored('abc')]), { etag: '"abc"', conditions: ['*'] })
+  t.same(await put([error(412, 'PreconditionFailed')]), { etag: '', conditions: ['*'] })
+  t.same(await put([error(409, 'ConditionalRequestConflict')]), { etag: '', conditions: ['*'] })
+  t.same(await put([error(501, 'NotImplemented'), stored('abc')]), {
+    etag: '"abc"',
+    conditions: ['*', undefined],
+  })
+  await t.rejects(put([error(403, 'AccessDenied')]), { code: 'E_STORE_DENIED' })
 })
 
 t.test('an object without ETag is no answer', async t => {

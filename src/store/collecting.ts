@@ -1,6 +1,6 @@
 // Bun keeps the bodies of requests until its next collection: whoever sends gigabytes in small pieces, and makes little
 // garbage of its own, collects by what was sent.
-import type { Store, Upload } from '../store/store.ts'
+import type { Store, Upload } from './store.ts'
 
 const BYTES_BETWEEN = 8 * 1024 * 1024
 

@@ -1,0 +1,158 @@
+// Executables and libraries on their way into the store, when all else is safe: what the fleet has already is not sent
+// again, and whatever goes wrong costs the next crash a question. One handler of a node at a time.
+import { closeSync, constants, openSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { bytesSentLately, type KnownFile, noteKnownFiles, readKnownFiles } from '../budget/known-files.ts'
+import { openStateDir } from '../budget/state-dir.ts'
+import type { Config } from '../config/table.ts'
+import type { Os } from '../os/os.ts'
+import type { DebugFileSpool } from '../spool/debug-files.ts'
+import { openSpoolDir } from '../spool/open.ts'
+import { collecting } from '../store/collecting.ts'
+import { DEBUG_OBJECT } from '../store/debug-object.ts'
+import { putNew } from '../store/put-new.ts'
+import type { Store } from '../store/store.ts'
+import type { FrameCompressor, Zstd } from '../zstd/codec.ts'
+import { SeekableWriter } from '../zstd/seekable-writer.ts'
+import type { Beginning } from './begin.ts'
+import { contentOf, type DebugFile } from './held-files.ts'
+import { inTime } from './in-time.ts'
+
+const LOCK_FILE = 'debug-files.lock'
+const LOCK_PAUSE_MS = 100
+
+interface SendDeps {
+  readonly os: Pick<Os, 'tryLock'>
+  /** Collects garbage, at once. */
+  readonly collect: () => void
+}
+
+/**
+ * Sends files, within their budgets. Never throws.
+ * @param isUp - Whether the store took the crash; else files go to the spool, where there is one.
+ */
+export async function sendFiles(
+  files: readonly DebugFile[],
+  { config, store, zstd }: Pick<Beginning, 'config' | 'store' | 'zstd'>,
+  { os, collect }: SendDeps,
+  isUp: boolean,
+): Promise<void> {
+  const { stateDir } = config.budget
+  if (unknown(files, stateDir).length === 0) return
+  const deadlineMs = performance.now() + config.binaries.secondsMax * 1000
+  let lock: number | undefined
+  try {
+    collect() // What the core took is not needed any more.
+    lock = await lockInTime(os, stateDir, deadlineMs)
+    if (lock === undefined) return
+    // Whoever had the lock may have sent them.
+    const sending = new Sending(config, os, isUp ? collecting(store, collect) : undefined, zstd, deadlineMs)
+    await inTime(sending.send(unknown(files, stateDir)), { ms: deadlineMs - performance.now() })
+    await noteKnownFiles(os, stateDir, sending.known, Date.now())
+  } catch {
+    // Nothing of the crash is lost, and the next one tries again.
+  } finally {
+    if (lock !== undefined) closeSync(lock)
+  }
+}
+
+/** Each file once. */
+function unknown(files: readonly DebugFile[], stateDir: string): DebugFile[] {
+  const known = files.length === 0 ? undefined : readKnownFiles(stateDir, Date.now())
+  return [...new Map(files.map(file => [file.key, file])).values()].filter(({ key }) => !known?.has(key))
+}
+
+async function lockInTime(
+  os: Pick<Os, 'tryLock'>,
+  stateDir: string,
+  deadlineMs: number,
+): Promise<number | undefined> {
+  const directory = openStateDir(stateDir)
+  const flags = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW
+  const lock = openSync(`/proc/self/fd/${directory}/${LOCK_FILE}`, flags, 0o600)
+  closeSync(directory)
+  while (performance.now() < deadlineMs) {
+    if (os.tryLock(lock)) return lock
+    await sleep(LOCK_PAUSE_MS)
+  }
+  closeSync(lock)
+  return undefined
+}
+
+class Sending {
+  readonly known = new Map<string, KnownFile>()
+  readonly #config: Config
+  readonly #os: Pick<Os, 'tryLock'>
+  /** undefined: it takes nothing now. */
+  #store: Store | undefined
+  readonly #zstd: () => Zstd
+  /** One for all files; another after a frame that was not ended. */
+  #compressor: FrameCompressor | undefined
+  readonly #deadlineMs: number
+  #bytesLeft: number
+
+  constructor(
+    config: Config,
+    os: Pick<Os, 'tryLock'>,
+    store: Store | undefined,
+    zstd: () => Zstd,
+    deadlineMs: number,
+  ) {
+    const now = Date.now()
+    const { crashBytesMax, hourBytesMax } = config.binaries
+    const sent = bytesSentLately(readKnownFiles(config.budget.stateDir, now), now)
+    this.#config = config
+    this.#os = os
+    this.#store = store
+    this.#zstd = zstd
+    this.#deadlineMs = deadlineMs
+    this.#bytesLeft = Math.min(crashBytesMax, hourBytesMax - sent)
+  }
+
+  async send(files: readonly DebugFile[]): Promise<void> {
+    let spool: DebugFileSpool | undefined
+    for (const file of files) {
+      if (performance.now() >= this.#deadlineMs) return
+      if (this.#store !== undefined && (await this.#put(this.#store, file))) continue
+      if (this.#config.spool.dir === undefined) return
+      spool ??= (await openSpoolDir(this.#os, this.#config.spool)).debugFiles
+      await spool.keep(file.key, file.file.bytes, write => this.#write(file, write))
+    }
+  }
+
+  /** @returns false where the store takes nothing: it is not asked again. */
+  async #put(store: Store, file: DebugFile): Promise<boolean> {
+    const { key } = file
+    const { bytes } = file.file
+    if (bytes > this.#bytesLeft) return true
+    try {
+      const put = await putNew(store, key, DEBUG_OBJECT, write => this.#write(file, write))
+      const sent = put.state === 'sent' ? bytes : 0
+      this.#bytesLeft -= sent
+      this.known.set(key, { at: Date.now(), bytes: sent })
+      return true
+    } catch (error) {
+      // It is another file by now, and nobody's.
+      if (error instanceof ChangedError) return true
+      this.#store = undefined
+      return false
+    }
+  }
+
+  /** @throws ChangedError when somebody writes to the file meanwhile. */
+  async #write({ file }: DebugFile, write: (bytes: Uint8Array) => Promise<void> | undefined): Promise<void> {
+    const compressor = this.#compressor ?? this.#zstd().compressor(this.#config.capture.zstdLevel, 'one')
+    this.#compressor = undefined
+    const seekable = new SeekableWriter(compressor, write)
+    let bytes = 0
+    for await (const chunk of contentOf(file)) {
+      bytes += chunk.length
+      await seekable.write(chunk)
+    }
+    if (bytes !== file.bytes) throw new ChangedError()
+    await seekable.finish()
+    this.#compressor = compressor
+  }
+}
+
+class ChangedError extends Error {}
