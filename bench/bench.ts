@@ -28,8 +28,8 @@ const MEASUREMENTS: readonly Measurement[] = [
   resolution,
   listRequests,
   listTime,
-  serve,
   debugging,
+  serve,
   importCost,
 ]
 

@@ -3,32 +3,26 @@
 import { readSeekTable } from '../commands/download.ts'
 import { readDebugFile } from '../debug/debug-file.ts'
 import { CoreliftError } from '../errors.ts'
-import { debugFileKey, parseDebugFileKey } from '../store/keys.ts'
+import { BUILDID_PREFIX, parseDebugFileKey } from '../store/keys.ts'
 import { attachment, lateByOne, paced, storedBytes, type DownloadDeps } from './downloads.ts'
 import { plainReply, statusOf, type Reply } from './reply.ts'
 
-/** @returns undefined where the path is none of debuginfod's, nor that of a file without a build-id. */
+/** @returns undefined where the path is none of debuginfod's. */
 export async function debugFile(
   deps: DownloadDeps,
   path: string,
   acceptEncoding: string,
 ): Promise<Reply | undefined> {
-  const [, kind, id = '', artifact] = /^\/(buildid|sha256)\/([^/]+)\/(.*)$/.exec(path) ?? []
-  if (kind === undefined) return undefined
-  const key = artifact === 'executable' ? keyOf(kind, id.toLowerCase()) : undefined
-  if (key === undefined) return plainReply(404, 'not found')
+  const [, id, artifact] = /^\/buildid\/([^/]+)\/(.*)$/.exec(path) ?? []
+  if (id === undefined) return undefined
+  const key = `${BUILDID_PREFIX}${id.toLowerCase()}/executable`
+  if (artifact !== 'executable' || parseDebugFileKey(key) === undefined) return plainReply(404, 'not found')
   try {
     return await executable(deps, key, acceptEncoding)
   } catch (error) {
     if (!(error instanceof CoreliftError)) throw error
     return plainReply(statusOf(error), `${error.message} [${error.code}]`)
   }
-}
-
-function keyOf(kind: string, id: string): string | undefined {
-  const key = `${kind}/${id}/executable`
-  const identity = parseDebugFileKey(key)
-  return identity && debugFileKey(identity)
 }
 
 async function executable(deps: DownloadDeps, key: string, acceptEncoding: string): Promise<Reply> {

@@ -189,7 +189,7 @@ t.test('two runs that write the same file leave it whole', async t => {
 
 t.test('names are made of ids alone', async t => {
   t.equal(debugFileName('buildid/ab/executable'), 'files/buildid-ab')
-  t.equal(debugFileName(`sha256/${'0'.repeat(64)}/executable`), `files/sha256-${'0'.repeat(64)}`)
+  t.equal(debugFileName(`buildid/sha256-${'0'.repeat(64)}/executable`), `files/sha256-${'0'.repeat(64)}`)
   t.equal(debugFileName('buildid/../executable'), undefined)
   t.equal(coreName('x', 'mini'), 'cores/x.mini')
 })
