@@ -134,6 +134,7 @@ t.test('the page of a crash has its stacks demangled, its files and the end of i
   t.match(text, /line\n&lt;\/pre&gt;&lt;script&gt;alert\(4\)&lt;\/script&gt;\n\\x1b\[31mred\n<\/pre/)
   t.match(text, /DEBUGINFOD_URLS=&quot;http:\/\/localhost:8080&quot;/)
   t.match(plain(text), /3 threads were not unwound/)
+  t.notMatch(text, /href="\/crashes\//, 'a key that is no file’s')
   for (const [name, value] of Object.entries(HOSTILE)) t.notMatch(text, value, name)
   t.notMatch(text, /href="(?!\/|#)/)
 })

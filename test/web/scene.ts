@@ -94,7 +94,7 @@ export async function putHostile(store: Pick<Store, 'put'>, encode: Encode = def
           buildId: BUILD_ID,
           key: debugFileKey({ buildId: BUILD_ID }),
         },
-        { path: '/lib/evil.so', start: '500000', key: '../../javascript:alert(6)' },
+        { path: '/lib/evil.so', start: '500000', key: `${prefix}core.zst` },
         { path: '/lib/away.so', start: '600000', buildId: 'ab', key: 'buildid/ab/executable' },
         { path: '/dev/shm/x', start: '700000', why: '<i>no ELF</i>' },
       ],

@@ -125,6 +125,22 @@ t.test('a download of a corrupt core breaks off, and the server goes on', async 
   t.equal((await fetchFrom(port, '/')).status, 200)
 })
 
+t.test('an answer without a length that fails is not ended as if it were whole', async t => {
+  async function* body() {
+    yield 'a'
+    await sleep(20)
+    throw new Error('the store went away')
+  }
+  const hooks = {
+    respond: async () => ({ status: 200, headers: {}, body: body() }),
+    onError: async () => undefined,
+  }
+  const server = await startServer({ host: '127.0.0.1', port: 0 }, hooks)
+  t.teardown(() => server.close())
+  const { status, bytes, complete } = await fetchFrom(server.address.port, '/')
+  t.same([status, bytes, complete], [200, 1, false])
+})
+
 t.test('what fails before its first byte has a status', async t => {
   const { store, prefix } = await scene()
   store.objects.set(coreKey(prefix), store.objects.get(coreKey(prefix))!.subarray(0, 1000))
