@@ -1,16 +1,14 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { cliDeps } from './commands/deps.ts'
 import t from 'tap'
-import { fakeLock } from './budget/fake-lock.ts'
 import { runCli } from '../src/cli.ts'
 import type { CliDeps } from '../src/commands/session.ts'
 import type { Io } from '../src/commands/terminal.ts'
-import { loadConfig } from '../src/config/load.ts'
 import type { Config } from '../src/config/table.ts'
 import { CoreliftError, EXIT } from '../src/errors.ts'
-import { deflateFrames, putCrash } from './commands/crashes.ts'
+import { putCrash } from './commands/crashes.ts'
 import { brokenStream, testIo } from './commands/terminal.ts'
-import { fakePrograms } from './debug/fake-programs.ts'
 import { MemoryStore } from './store/memory.ts'
 
 const OLD = '20261101T000000Z-000000000001'
@@ -21,26 +19,12 @@ interface Opened {
 }
 
 function depsFor(store: MemoryStore, opened: Opened = {}): CliDeps {
-  return {
-    version: '1.2.3',
-    os: fakeLock(),
-    openBucket: () => Promise.reject(new Error('no test asks for it')),
-    openSigner: () => Promise.reject(new Error('no test asks for it')),
-    compressor: () => {
-      throw new Error('no test asks for it')
-    },
-    collect: () => undefined,
-    // Whatever this machine has configured is not looked at.
-    loadConfig: sources => loadConfig({ ...sources, searched: [] }),
+  return cliDeps({
     openStore: config => {
       opened.config = config
       return Promise.resolve(store)
     },
-    decompressor: () => deflateFrames,
-    programs: fakePrograms(),
-    demangle: () => name => name,
-    now: () => new Date('2026-11-23T20:45:00Z'),
-  }
+  })
 }
 
 async function twoCrashes(): Promise<MemoryStore> {

@@ -50,6 +50,7 @@ export function outcomeFields(manifest: Manifest): Field[] {
     ['threads', core && `${core.threads}, ${core.segments} segments, ${core.machine}`],
     ['sha256', core && `${core.sha256Stored} (of ${core.key})`],
     ['kit', kit && renderBytes(kit.bytes)],
+    ...fileFields(manifest.files),
     ...(manifest.policy?.rule === undefined ? [] : policyFields(manifest.policy)),
     ['took', steps.join(', ')],
     ...manifest.warnings.map((warning): Field => ['warning', warning]),
@@ -71,6 +72,22 @@ export function crashFields(manifest: Manifest): Field[] {
     ['RLIMIT_CORE', crash.coreRlimitBytes],
     ['dumpable', crash.dumpable === 1 ? undefined : `${crash.dumpable} (restricted)`],
     ['pidfd', crash.pidfd],
+  ]
+}
+
+/** Of files that will never be there each is named. */
+function fileFields(files: Manifest['files']): Field[] {
+  if (files === undefined) return []
+  const { mapped, mappedOmitted } = files
+  const unstored = mapped.filter(({ key }) => key === undefined)
+  const bytes = mapped.reduce((sum, file) => sum + (file.key === undefined ? 0 : (file.bytes ?? 0)), 0)
+  const more = mappedOmitted > 0 ? `, and ${mappedOmitted} more` : ''
+  return [
+    [
+      'binaries',
+      `${mapped.length - unstored.length} executables and libraries, ${renderBytes(bytes)}${more}`,
+    ],
+    ...unstored.map(({ path, why }): Field => ['not stored', why === undefined ? path : `${path}: ${why}`]),
   ]
 }
 

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chmodSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { cliDeps } from './deps.ts'
 import t from 'tap'
 import type { Test } from 'tap'
 import { admit } from '../../src/budget/admission.ts'
@@ -14,9 +15,6 @@ import { EXIT } from '../../src/errors.ts'
 import { GIB } from '../../src/units.ts'
 import { fakeLock } from '../budget/fake-lock.ts'
 import { noTmpfs, stateDir } from '../budget/state-dir.ts'
-import { fakePrograms } from '../debug/fake-programs.ts'
-import { MemoryStore } from '../store/memory.ts'
-import { deflateFrames } from './crashes.ts'
 import { testIo } from './terminal.ts'
 
 const skip = noTmpfs
@@ -53,22 +51,8 @@ async function run(t: Test, directory: string, ...argv: string[]) {
   const toml = `[budget]\nstate_dir = ${JSON.stringify(directory)}\nworkload_full = "1/hour"\n`
   const file = join(t.testdir({ 'config.toml': toml }), 'config.toml')
   const io = testIo()
-  const exitCode = await runCli(['budget', '--config', file, ...argv], io, {
-    version: '1.2.3',
-    os: fakeLock(),
-    openBucket: () => Promise.reject(new Error('no test asks for it')),
-    openSigner: () => Promise.reject(new Error('no test asks for it')),
-    compressor: () => {
-      throw new Error('no test asks for it')
-    },
-    collect: () => undefined,
-    loadConfig,
-    openStore: () => Promise.resolve(new MemoryStore()),
-    decompressor: () => deflateFrames,
-    programs: fakePrograms(),
-    demangle: () => name => name,
-    now: () => NOW,
-  })
+  const deps = cliDeps({ now: () => NOW })
+  const exitCode = await runCli(['budget', '--config', file, ...argv], io, deps)
   return { exitCode, stdout: io.stdout.text, stderr: io.stderr.text }
 }
 

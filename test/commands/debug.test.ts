@@ -1,16 +1,15 @@
 import { readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { deflateRawSync } from 'node:zlib'
+import { cliDeps } from './deps.ts'
 import t, { type Test } from 'tap'
 import { runCli } from '../../src/cli.ts'
-import { loadConfig } from '../../src/config/load.ts'
 import { manifestKey } from '../../src/store/keys.ts'
 import { encodeManifest, type Manifest, type ManifestFile } from '../../src/store/manifest.ts'
 import { encodeSeekTable } from '../../src/zstd/seekable.ts'
-import { fakeLock } from '../budget/fake-lock.ts'
 import { fakePrograms, type FakePrograms } from '../debug/fake-programs.ts'
 import { MemoryStore } from '../store/memory.ts'
-import { deflateFrames, putCrash, type CrashSpec } from './crashes.ts'
+import { putCrash, type CrashSpec } from './crashes.ts'
 import { testIo } from './terminal.ts'
 
 const OLD = '20261101T000000Z-000000000001'
@@ -65,22 +64,7 @@ async function run(t: Test, store: MemoryStore, argv: string[], options: Options
   const exitCode = await runCli(
     ['--store-url=s3://bucket', '--no-color', ...argv],
     { ...io, ...(isTTY && { readLine }) },
-    {
-      version: '1.2.3',
-      os: fakeLock(),
-      openBucket: () => Promise.reject(new Error('no test asks for it')),
-      openSigner: () => Promise.reject(new Error('no test asks for it')),
-      compressor: () => {
-        throw new Error('no test asks for it')
-      },
-      collect: () => undefined,
-      loadConfig: sources => loadConfig({ ...sources, searched: [] }),
-      openStore: () => Promise.resolve(store),
-      decompressor: () => deflateFrames,
-      programs,
-      demangle: () => name => name,
-      now: () => new Date('2026-11-23T20:45:00Z'),
-    },
+    cliDeps({ openStore: () => Promise.resolve(store), programs }),
   )
   const [started] = programs.runs
   return { exitCode, stdout: io.stdout.text, stderr: io.stderr.text, cache: join(cache, 'corelift'), started }

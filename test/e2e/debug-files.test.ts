@@ -136,6 +136,10 @@ t.test('bounds hold: of one file, of a crash, of an hour', { skip }, async t => 
   for (const file of large)
     t.match(file, { why: /binaries\.file_bytes_max/, key: undefined, buildId: /^[0-9a-f]+$/ })
 
+  const { stdout } = await small.cli('info', ofSmall.id)
+  t.match(stdout, /binaries {2}\d+ executables and libraries, /)
+  t.match(stdout, /not stored {2}\/.*: larger than binaries\.file_bytes_max/)
+
   const sum = (numbers: readonly number[]) => numbers.reduce((a, b) => a + b, 0)
   const [once, ofOnce] = await bounded('crash_bytes_max = "2MiB"', 1)
   const sent = sum(sizes(once, ofOnce))
