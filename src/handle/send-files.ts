@@ -18,7 +18,12 @@ import type { Beginning } from './begin.ts'
 import { contentOf, type DebugFile } from './held-files.ts'
 import { inTime } from './in-time.ts'
 
-const LOCK_FILE = 'debug-files.lock'
+const LOCK_FILE = 'binaries.lock'
+/**
+ * Handlers that send or wait for their turn, each with its memory. In a storm the others leave it to the next crash of their
+ * program.
+ */
+const PLACES = 4
 const LOCK_PAUSE_MS = 100
 
 interface SendDeps {
@@ -40,19 +45,17 @@ export async function sendFiles(
   const { stateDir } = config.budget
   if (unknown(files, stateDir).length === 0) return
   const deadlineMs = performance.now() + config.binaries.secondsMax * 1000
-  let lock: number | undefined
   try {
     collect() // What the core took is not needed any more.
-    lock = await lockInTime(os, stateDir, deadlineMs)
+    const lock = await lockInTime(os, stateDir, deadlineMs)
     if (lock === undefined) return
     // Whoever had the lock may have sent them.
     const sending = new Sending(config, os, isUp ? collecting(store, collect) : undefined, zstd, deadlineMs)
     await inTime(sending.send(unknown(files, stateDir)), { ms: deadlineMs - performance.now() })
     await noteKnownFiles(os, stateDir, sending.known, Date.now())
+    closeSync(lock)
   } catch {
     // Nothing of the crash is lost, and the next one tries again.
-  } finally {
-    if (lock !== undefined) closeSync(lock)
   }
 }
 
@@ -62,21 +65,38 @@ function unknown(files: readonly DebugFile[], stateDir: string): DebugFile[] {
   return [...new Map(files.map(file => [file.key, file])).values()].filter(({ key }) => !known?.has(key))
 }
 
+/** @returns undefined where it is somebody else's for too long, or enough others wait. The end of the process gives it back. */
 async function lockInTime(
   os: Pick<Os, 'tryLock'>,
   stateDir: string,
   deadlineMs: number,
 ): Promise<number | undefined> {
   const directory = openStateDir(stateDir)
-  const flags = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW
-  const lock = openSync(`/proc/self/fd/${directory}/${LOCK_FILE}`, flags, 0o600)
-  closeSync(directory)
-  while (performance.now() < deadlineMs) {
-    if (os.tryLock(lock)) return lock
-    await sleep(LOCK_PAUSE_MS)
+  try {
+    if (!takePlace(os, directory)) return undefined
+    const lock = openLock(directory, LOCK_FILE)
+    while (performance.now() < deadlineMs) {
+      if (os.tryLock(lock)) return lock
+      await sleep(LOCK_PAUSE_MS)
+    }
+    return undefined
+  } finally {
+    closeSync(directory)
   }
-  closeSync(lock)
-  return undefined
+}
+
+function takePlace(os: Pick<Os, 'tryLock'>, directory: number): boolean {
+  return Array.from({ length: PLACES }).some((_, index) => {
+    const lock = openLock(directory, `binaries-${index}.lock`)
+    if (os.tryLock(lock)) return true
+    closeSync(lock)
+    return false
+  })
+}
+
+function openLock(directory: number, name: string): number {
+  const flags = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW
+  return openSync(`/proc/self/fd/${directory}/${name}`, flags, 0o600)
 }
 
 class Sending {
