@@ -78,7 +78,8 @@ export async function runUrl(session: Session, wanted: string, options: UrlOptio
       const now = deps.now()
       const urls = await signUrls(store, signer, target, objects, { seconds, now })
       const last = signer.credentialsExpireAt
-      if (last !== undefined && last.getTime() < now.getTime() + seconds * 1000)
+      // Those of a file are said to expire at once, so that the file is read again: s3-client.ts.
+      if (last !== undefined && last > now && last.getTime() < now.getTime() + seconds * 1000)
         await note(session, `these credentials, and the links with them, expire at ${last.toISOString()}`)
       const lines = urls.map(({ object, url }) =>
         objects.length === 1 ? url : `${object.padEnd(8)}  ${url}`,
