@@ -23,7 +23,7 @@ const BUCKET = 'cores'
 const HOLD_SECONDS = 5
 /** Not a measurement: a process that is held for as long as a store hangs would be held for minutes. */
 const HELD_SECONDS_MAX = HOLD_SECONDS + 5
-const AT_ONCE = 4
+const AT_ONCE = 3
 /** Five parts, which nothing compresses. */
 const CORE = incompressible(22 << 20)
 
