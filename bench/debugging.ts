@@ -1,8 +1,7 @@
 // Executables and libraries: what their opening costs the crashed process, and how soon there is a backtrace from them.
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { rmSync } from 'node:fs'
 import { hostname } from 'node:os'
-import { join } from 'node:path'
 import { startCrasher, underPattern } from '../test/lab/kernel.ts'
 import { run } from '../test/lab/node.ts'
 import type { Manifest } from '../src/store/manifest.ts'
@@ -72,7 +71,7 @@ async function crash(node: S3Node): Promise<Manifest> {
 
 /** @throws Error where the backtrace is none. */
 async function backtraceSeconds(node: S3Node): Promise<number> {
-  const home = mkdtempSync(join(scratchDirectory(), 'home-'))
+  const home = scratchDirectory()
   const begun = performance.now()
   const env = { PATH: process.env['PATH'], HOME: home }
   const args = ['bt', hostname(), '-n', '_host', '--config', node.configFile]
