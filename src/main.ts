@@ -11,6 +11,7 @@ import { libcOs, memfdCreate } from './os/libc.ts'
 import { openSigner } from './store/open-signer.ts'
 import { openBucket } from './store/open-bucket.ts'
 import { openStore } from './store/open.ts'
+import { collectingDecompressor } from './zstd/collecting.ts'
 import { addonZstd, loadAddon, runtimeZstd, type Zstd } from './zstd/codec.ts'
 
 declare const CORELIFT_VERSION: string
@@ -95,7 +96,7 @@ async function peoplesEntry(args: readonly string[]): Promise<number> {
       loadConfig,
       openStore: (config, hooks) => openStore(config, { beforeRetry: collect, ...hooks }),
       openBucket,
-      decompressor: () => zstd('addon').decompressor(),
+      decompressor: () => collectingDecompressor(zstd('addon').decompressor(), collect),
       compressor: () => zstd('addon').compressor(EXPORT_LEVEL, 'many'),
       openSigner,
       programs: systemPrograms(interrupts),

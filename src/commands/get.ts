@@ -4,6 +4,7 @@ import type { Manifest } from '../store/manifest.ts'
 import type { Store } from '../store/store.ts'
 import type { FrameDecompressor } from '../zstd/codec.ts'
 import { findCrashes, isFinished, readManifest, type FoundCrash } from './find.ts'
+import { commWord } from './file-word.ts'
 import { PartialFile } from './partial-file.ts'
 import { chooseCore, noSuchCore, type StoredCore, type WantedCore } from './stored-core.ts'
 
@@ -49,8 +50,7 @@ export function newestFinished(crashes: readonly [FoundCrash, ...FoundCrash[]]):
 export function defaultFile({ crash, manifest, core }: Retrievable): string {
   const kind = core.kind === 'mini' ? 'mini' : 'core'
   if (manifest === undefined) return `${kind}.${crash.id}`
-  const comm = (manifest.process?.comm ?? 'unknown').replaceAll(/[^A-Za-z0-9_.-]/g, '_')
-  return `${kind}.${comm}.${manifest.crash.pid}.${crash.id}`
+  return `${kind}.${commWord(manifest.process)}.${manifest.crash.pid}.${crash.id}`
 }
 
 /**
@@ -81,24 +81,26 @@ export async function copyChunks(
   onProgress: (bytes: number) => void,
   interrupted: AbortSignal,
 ): Promise<void> {
-  let interrupt: () => void = () => undefined
-  const interruption = new Promise<never>((_, reject) => {
-    interrupt = () => reject(interrupted.reason)
-  })
-  interruption.catch(() => undefined)
-  interrupted.addEventListener('abort', interrupt)
-  try {
-    for (let bytes = 0; ;) {
-      interrupted.throwIfAborted()
-      const next = await Promise.race([chunks.next(), interruption])
-      if (next.done === true) return
-      await sink.write(next.value)
-      bytes += next.value.length
-      onProgress(bytes)
-    }
-  } finally {
-    interrupted.removeEventListener('abort', interrupt)
+  for (let bytes = 0; ;) {
+    interrupted.throwIfAborted()
+    const next = await unlessInterrupted(chunks.next(), interrupted)
+    if (next.done === true) return
+    await sink.write(next.value)
+    bytes += next.value.length
+    onProgress(bytes)
   }
+}
+
+/**
+ * Not by Promise.race with one promise for all chunks: that would keep each chunk for as long as it is pending itself, a
+ * whole core in memory.
+ */
+function unlessInterrupted<T>(work: Promise<T>, interrupted: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const interrupt = () => reject(interrupted.reason)
+    interrupted.addEventListener('abort', interrupt, { once: true })
+    work.then(resolve, reject).finally(() => interrupted.removeEventListener('abort', interrupt))
+  })
 }
 
 /**
