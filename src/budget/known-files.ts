@@ -17,7 +17,7 @@ const FILE = 'known-files.json'
 /** A node's programs and their libraries; 400 KiB of names. The oldest are forgotten. */
 const FILES_MAX = 4096
 const HOUR_MS = 3_600_000
-/** Somebody may have removed it, and it must not become too old to outlive the crash: see put-new.ts. */
+/** Somebody may have removed it, and it must not become too old to outlive the crash: see store/put-debug-file.ts. */
 const TRUSTED_MS = 24 * HOUR_MS
 
 /** @returns Those that are known well enough; none where the file cannot be read. */

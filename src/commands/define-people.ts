@@ -1,6 +1,6 @@
 // Commands for those whose pod crashed, who have read access to the store and nothing else.
 import type { Command } from 'commander'
-import { COMMON_CODES, type Define, ending, NAMESPACE_OPTION, TARGET } from './define.ts'
+import { COMMON_CODES, type Define, ending, fileOptions, NAMESPACE_OPTION, TARGET } from './define.ts'
 
 export const definePeople: Define = (program, session) => {
   program
@@ -44,19 +44,17 @@ export const definePeople: Define = (program, session) => {
       await runInfo(session, wanted, command.optsWithGlobals())
     })
 
-  program
-    .command('get')
-    .summary("fetch a crash's core")
-    .description(
-      "Fetches a crash's core, verified, and prints the file's name. Without --full or --mini: the full core or the " +
-        'trimmed one where it is complete, else the mini core. It says which.',
-    )
-    .argument('<id|pod>', TARGET)
-    .option(...NAMESPACE_OPTION)
-    .option('-o, --output <file>', 'file to write, - for stdout (default: core.<comm>.<pid>.<id>)')
-    .option('--force', 'overwrite a file that exists')
-    .option('--full', 'the full core, or the trimmed one, and nothing less')
-    .option('--mini', 'the mini core: a megabyte with every stack')
+  fileOptions(
+    program
+      .command('get')
+      .summary("fetch a crash's core")
+      .description(
+        "Fetches a crash's core, verified, and prints the file's name. Without --full or --mini: the full core or the " +
+          'trimmed one where it is complete, else the mini core. It says which.',
+      )
+      .argument('<id|pod>', TARGET),
+    'core.<comm>.<pid>.<id>',
+  )
     .addHelpText(
       'after',
       ending(

@@ -1,21 +1,19 @@
 // Commands that pass a crash on to somebody without credentials: a colleague, a vendor.
 import type { Command } from 'commander'
-import { COMMON_CODES, type Define, ending, NAMESPACE_OPTION, TARGET } from './define.ts'
+import { COMMON_CODES, type Define, ending, fileOptions, NAMESPACE_OPTION, TARGET } from './define.ts'
 
 export const defineShare: Define = (program, session) => {
-  program
-    .command('export')
-    .summary('pack a crash for somebody without credentials')
-    .description(
-      'Packs a crash into one .tar.zst: the core, the executable and libraries that the process had, what /proc said, the ' +
-        'record, and a script, run-gdb, that opens it all in gdb. It holds what was in the process’s memory.',
-    )
-    .argument('<id|pod>', TARGET)
-    .option(...NAMESPACE_OPTION)
-    .option('-o, --output <file>', 'file to write, - for stdout (default: corelift-<comm>-<id>.tar.zst)')
-    .option('--force', 'overwrite a file that exists')
-    .option('--full', 'the full core, or the trimmed one, and nothing less')
-    .option('--mini', 'the mini core: a megabyte with every stack')
+  fileOptions(
+    program
+      .command('export')
+      .summary('pack a crash for somebody without credentials')
+      .description(
+        'Packs a crash into one .tar.zst: the core, the executable and libraries that the process had, what /proc said, the ' +
+          'record, and a script, run-gdb, that opens it all in gdb. It holds what was in the process’s memory.',
+      )
+      .argument('<id|pod>', TARGET),
+    'corelift-<comm>-<id>.tar.zst',
+  )
     .addHelpText(
       'after',
       ending(

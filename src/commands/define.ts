@@ -19,6 +19,16 @@ export const NAMESPACE_OPTION = [
   'namespace of the pod; _host for host processes',
 ] as const
 
+/** Options of commands that write a crash's core into a file. */
+export function fileOptions(command: Command, defaultFile: string): Command {
+  return command
+    .option(...NAMESPACE_OPTION)
+    .option('-o, --output <file>', `file to write, - for stdout (default: ${defaultFile})`)
+    .option('--force', 'overwrite a file that exists')
+    .option('--full', 'the full core, or the trimmed one, and nothing less')
+    .option('--mini', 'the mini core: a megabyte with every stack')
+}
+
 /** @returns The end of a help page: exit codes and examples. */
 export function ending(codes: readonly ErrorCode[], ...examples: string[]): string {
   const lines = examples.map(example => `  $ ${example}\n`).join('')

@@ -12,6 +12,7 @@ import type { Store } from '../store/store.ts'
 import type { FrameCompressor, FrameDecompressor } from '../zstd/codec.ts'
 import { SeekableWriter } from '../zstd/seekable-writer.ts'
 import { readObject } from './download.ts'
+import { commWord } from './file-word.ts'
 import type { FoundCrash } from './find.ts'
 import type { CoreSink } from './get.ts'
 import type { Prepared } from './prepare-debug.ts'
@@ -31,8 +32,7 @@ export interface ExportSource {
 
 /** @returns `corelift-<comm>-<id>`: nothing that a shell or a file system takes for its own. */
 export function exportName({ id, process }: Pick<Manifest, 'id' | 'process'>): string {
-  const comm = (process?.comm ?? 'unknown').replaceAll(/[^A-Za-z0-9_.-]/g, '_')
-  return `corelift-${comm}-${id}`
+  return `corelift-${commWord(process)}-${id}`
 }
 
 /**

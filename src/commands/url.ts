@@ -4,6 +4,7 @@ import { coreKey, kitKey, manifestKey } from '../store/keys.ts'
 import type { Manifest } from '../store/manifest.ts'
 import type { Store } from '../store/store.ts'
 import type { UrlSigner } from '../store/url-signer.ts'
+import { commWord } from './file-word.ts'
 import type { FoundCrash } from './find.ts'
 
 export const URL_OBJECTS = ['core', 'kit', 'manifest'] as const
@@ -55,6 +56,5 @@ const ENDS: Readonly<Record<UrlObject, string>> = { core: '.zst', kit: '.tar.zst
 
 /** `core.<comm>.<pid>.<id>.zst`: ASCII, and nothing that ends a header's quotes. */
 function fileName(object: UrlObject, id: string, manifest: Manifest | undefined): string {
-  const comm = (manifest?.process?.comm ?? 'unknown').replaceAll(/[^A-Za-z0-9_.-]/g, '_')
-  return `${object}.${comm}.${manifest?.crash.pid ?? 0}.${id}${ENDS[object]}`
+  return `${object}.${commWord(manifest?.process)}.${manifest?.crash.pid ?? 0}.${id}${ENDS[object]}`
 }

@@ -9,8 +9,7 @@ import type { Os } from '../os/os.ts'
 import type { DebugFileSpool } from '../spool/debug-files.ts'
 import { openSpoolDir } from '../spool/open.ts'
 import { collecting } from '../store/collecting.ts'
-import { DEBUG_OBJECT } from '../store/debug-object.ts'
-import { putNew } from '../store/put-new.ts'
+import { putDebugFile } from '../store/put-debug-file.ts'
 import type { Store } from '../store/store.ts'
 import type { FrameCompressor, Zstd } from '../zstd/codec.ts'
 import { SeekableWriter } from '../zstd/seekable-writer.ts'
@@ -146,7 +145,7 @@ class Sending {
     const { bytes } = file.file
     if (bytes > this.#bytesLeft) return true
     try {
-      const put = await putNew(store, key, DEBUG_OBJECT, write => this.#write(file, write))
+      const put = await putDebugFile(store, key, write => this.#write(file, write))
       const sent = put.state === 'sent' ? bytes : 0
       this.#bytesLeft -= sent
       this.known.set(key, { at: Date.now(), bytes: sent })

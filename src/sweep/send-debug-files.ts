@@ -2,8 +2,7 @@
 import { DamagedFileError } from '../spool/debug-files.ts'
 import type { DebugFileSpool, SpooledFile } from '../spool/debug-files.ts'
 import type { Spool } from '../spool/spool.ts'
-import { DEBUG_OBJECT } from '../store/debug-object.ts'
-import { putNew } from '../store/put-new.ts'
+import { putDebugFile } from '../store/put-debug-file.ts'
 import type { Store } from '../store/store.ts'
 
 /**
@@ -30,7 +29,7 @@ async function send(
   store: Store,
 ): Promise<'sent' | 'damaged' | 'refused'> {
   try {
-    await putNew(store, file.key, DEBUG_OBJECT, async write => {
+    await putDebugFile(store, file.key, async write => {
       for await (const chunk of spool.read(file)) await write(chunk)
     })
     return 'sent'

@@ -1,5 +1,5 @@
-// Objects that the whole fleet shares: each is put once, by whoever has it first, and again only before a lifecycle rule
-// would take it from those who need it.
+// Executables and libraries, which the whole fleet shares: each is put once, by whoever has it first, and again only before
+// a lifecycle rule would take it from those who need it.
 import { CoreliftError } from '../errors.ts'
 import { MultipartWriter } from './multipart.ts'
 import type { ObjectAbout, Store } from './store.ts'
@@ -7,10 +7,13 @@ import type { ObjectAbout, Store } from './store.ts'
 /** Younger objects outlive the crashes of today: `bucket init` has 90 days for them, and 30 for crashes. */
 const FRESH_MS = 30 * 24 * 3600 * 1000
 
-export type SharedStore = Pick<Store, 'stat' | 'put' | 'startUpload'>
+/** debuginfod's clients take the object for the file itself. */
+const ABOUT: ObjectAbout = { contentType: 'application/octet-stream', contentEncoding: 'zstd' }
+
+type SharedStore = Pick<Store, 'stat' | 'put' | 'startUpload'>
 
 /** What became of an object. */
-export type PutNew =
+export type PutDebugFile =
   /** It was there; nothing was sent. */
   | { readonly state: 'present' }
   /** Bytes of the object. */
@@ -21,16 +24,15 @@ export type PutNew =
  * @param writeTo - Writes its content; called only where it is not there. What it throws ends the upload.
  * @throws CoreliftError `E_STORE_…`, and whatever `writeTo` throws.
  */
-export async function putNew(
+export async function putDebugFile(
   store: SharedStore,
   key: string,
-  about: ObjectAbout,
   writeTo: (write: (bytes: Uint8Array) => Promise<void> | undefined) => Promise<void>,
   now = Date.now(),
-): Promise<PutNew> {
+): Promise<PutDebugFile> {
   const found = await statIfAllowed(store, key)
   if (found !== undefined && now - found.modifiedAt.getTime() < FRESH_MS) return { state: 'present' }
-  const object = new MultipartWriter(store, key, found === undefined ? { ...about, ifAbsent: true } : about)
+  const object = new MultipartWriter(store, key, found === undefined ? { ...ABOUT, ifAbsent: true } : ABOUT)
   try {
     await writeTo(bytes => object.write(bytes))
     const { bytes } = await object.finish()

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { CoreliftError } from '../../src/errors.ts'
-import { putNew } from '../../src/store/put-new.ts'
+import { putDebugFile } from '../../src/store/put-debug-file.ts'
 import { MemoryStore } from './memory.ts'
 
 const KEY = 'buildid/aa/executable'
@@ -12,33 +12,33 @@ const refuse = () => Promise.reject(new Error('it was to be written'))
 
 t.test('an object is sent once', async t => {
   const store = new MemoryStore()
-  t.same(await putNew(store, KEY, {}, write('first')), { state: 'sent', bytes: 5 })
-  t.same(await putNew(store, KEY, {}, refuse), { state: 'present' })
+  t.same(await putDebugFile(store, KEY, write('first')), { state: 'sent', bytes: 5 })
+  t.same(await putDebugFile(store, KEY, refuse), { state: 'present' })
   t.equal(Buffer.from(store.objects.get(KEY)!).toString(), 'first')
 })
 
 t.test('one that a lifecycle rule will soon take is put again', async t => {
   const store = new MemoryStore()
-  await putNew(store, KEY, {}, write('first'))
+  await putDebugFile(store, KEY, write('first'))
   store.modifiedAt = new Date(Date.now() - 29 * DAY_MS)
-  t.match(await putNew(store, KEY, {}, refuse), { state: 'present' })
+  t.match(await putDebugFile(store, KEY, refuse), { state: 'present' })
   store.modifiedAt = new Date(Date.now() - 31 * DAY_MS)
-  t.match(await putNew(store, KEY, {}, write('again')), { state: 'sent' })
+  t.match(await putDebugFile(store, KEY, write('again')), { state: 'sent' })
   t.equal(Buffer.from(store.objects.get(KEY)!).toString(), 'again')
 })
 
 t.test('a node that may only write does not write over what is there', async t => {
   const store = new MemoryStore()
   store.stat = () => Promise.reject(new CoreliftError('E_STORE_DENIED', 'HEAD: access denied'))
-  await putNew(store, KEY, {}, write('first'))
-  t.match(await putNew(store, KEY, {}, write('second')), { state: 'sent' })
+  await putDebugFile(store, KEY, write('first'))
+  t.match(await putDebugFile(store, KEY, write('second')), { state: 'sent' })
   t.equal(Buffer.from(store.objects.get(KEY)!).toString(), 'first')
 })
 
 t.test('what cannot be written leaves nothing behind, whatever its size', async t => {
   for (const bytes of [1, 12 << 20]) {
     const store = new MemoryStore()
-    const failing = putNew(store, KEY, {}, async sink => {
+    const failing = putDebugFile(store, KEY, async sink => {
       await sink(Buffer.alloc(bytes))
       throw new Error('it changed')
     })
@@ -51,5 +51,5 @@ t.test('what cannot be written leaves nothing behind, whatever its size', async 
 t.test('another failure of asking is thrown', async t => {
   const store = new MemoryStore()
   store.stat = () => Promise.reject(new CoreliftError('E_STORE_UNREACHABLE', 'no answer'))
-  await t.rejects(putNew(store, KEY, {}, refuse), { code: 'E_STORE_UNREACHABLE' })
+  await t.rejects(putDebugFile(store, KEY, refuse), { code: 'E_STORE_UNREACHABLE' })
 })
