@@ -1,9 +1,9 @@
 // From a pod's name to a backtrace on a machine that has nothing of the pod: its image is removed from the node, and what
 // gdb shows then is what it shows where the files are.
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { startContainerd, whyNoContainerd } from '../lab/containerd.ts'
@@ -12,15 +12,15 @@ import { BINARY, compileFixture, makeNode, noBinary, run } from '../lab/node.ts'
 import { Rootfs } from '../lab/rootfs.ts'
 import { makeSpoolLab } from '../lab/spool-lab.ts'
 
-const noGdb = (() => {
-  try {
-    execFileSync('gdb', ['--version'])
-    return undefined
-  } catch {
-    return 'needs gdb'
-  }
-})()
-const skip = noKernelControl() ?? noBinary() ?? whyNoContainerd() ?? noGdb ?? false
+const skip = noKernelControl() ?? noBinary() ?? whyNoContainerd() ?? noPrograms() ?? false
+
+/** What is run in containers, or looks at what they leave. */
+function noPrograms(): string | undefined {
+  const missing = ['gdb', 'g++', '/usr/bin/python3'].filter(
+    program => spawnSync(program, ['--version']).error !== undefined,
+  )
+  return missing.length > 0 ? `needs ${missing.join(', ')}` : undefined
+}
 
 interface Workload {
   readonly rootfs: Rootfs
@@ -48,7 +48,18 @@ function workloads(dir: string): Record<string, Workload> {
     executable: '/app/server',
     functions: ['crash_here', flag, 'main'],
   })
-  const python = '/usr/lib/python3.11'
+  // Debian's, whatever else is first on the PATH.
+  const [executable = '', library = '', extension = ''] = execFileSync(
+    '/usr/bin/python3',
+    [
+      '-c',
+      'import os, sys, _ctypes; print(os.path.realpath(sys.executable), os.path.dirname(os.__file__), _ctypes.__file__)',
+    ],
+    { encoding: 'utf8' },
+  )
+    .trim()
+    .split(' ')
+  const python = `/opt/py/bin/${basename(executable)}`
   return {
     'c-with-plugin': {
       rootfs: new Rootfs()
@@ -67,15 +78,15 @@ function workloads(dir: string): Record<string, Workload> {
     },
     python: {
       rootfs: new Rootfs()
-        .addProgram('/usr/bin/python3.11', '/opt/py/bin/python3.11')
-        .addProgram(`${python}/lib-dynload/_ctypes.cpython-311-x86_64-linux-gnu.so`, '/unused/_ctypes.so')
+        .addProgram(executable, python)
+        .addProgram(extension, '/unused/_ctypes.so')
         .addTree(
-          python,
-          '/opt/py/lib/python3.11',
+          library,
+          `/opt/py/lib/${basename(library)}`,
           /__pycache__|\/(?:test|dist-packages|idlelib|ensurepip|config-3)/,
         ),
-      command: ['/opt/py/bin/python3.11', '-c', 'import ctypes, zlib, array; ctypes.string_at(0)'],
-      executable: '/opt/py/bin/python3.11',
+      command: [python, '-c', 'import ctypes, zlib, array; ctypes.string_at(0)'],
+      executable: python,
       functions: ['_PyEval_EvalFrameDefault'],
     },
     node: {

@@ -203,4 +203,9 @@ t.test('without a spool nothing waits, and the next crash brings it', { skip }, 
   proxy.set()
   await crash()
   t.ok(await lab.has(key!))
+
+  const asked = () => proxy.requests.filter(line => line.includes('buildid')).length
+  const before = asked()
+  await crash()
+  t.equal(asked(), before, 'of what this node knows it asks nothing')
 })

@@ -118,6 +118,9 @@ t.test(
     t.match(response.headers.get('content-disposition'), /attachment; filename="manifest\.[\w.-]+\.json"/)
     const altered = await fetch(only.stdout.trim().replace('manifest.json', 'kit.tar.zst'))
     t.equal(altered.status, 403)
+    const short = await url('--manifest', '--expires', '1s')
+    await new Promise(resolve => setTimeout(resolve, 2500))
+    t.equal((await fetch(short.stdout.trim())).status, 403, 'it has expired')
     t.match(await url('--core'), { code: 3, stderr: /is not in/ })
     t.match(await url('--expires', '8d'), { code: 2, stderr: /seven days/ })
   },

@@ -101,6 +101,24 @@ t.test('a new object is put on a condition, where the server knows it', async t 
   await t.rejects(put([error(403, 'AccessDenied')]), { code: 'E_STORE_DENIED' })
 })
 
+t.test('objects have the type and the encoding that they are put with', async t => {
+  const headers: unknown[] = []
+  const noting =
+    (answer: Answer): Answer =>
+    (request, response) => {
+      headers.push([request.headers['content-type'], request.headers['content-encoding']])
+      answer(request, response)
+    }
+  const { store } = await openScripted(t, [noting(stored('abc')), noting(started('the-id'))])
+  const about = { contentType: 'application/octet-stream', contentEncoding: 'zstd' }
+  await store.put('key', Buffer.from('x'), about)
+  await store.startUpload('key', about)
+  t.same(headers, [
+    ['application/octet-stream', 'zstd'],
+    ['application/octet-stream', 'zstd'],
+  ])
+})
+
 t.test('an object without ETag is no answer', async t => {
   const { store } = await openScripted(t, [status(200, '', { 'content-length': '5' }), status(200)])
   await t.rejects(store.stat('key'), { code: 'E_STORE_PROTOCOL', retryable: true })
