@@ -20,6 +20,8 @@ export const EXIT = {
   output: 7,
   /** No debugger that could open the core. */
   debugger: 8,
+  /** The node is not as it should be: not fit to install on, a canary that did not arrive, a check that failed. */
+  node: 9,
   /** `handle`: the crash left a record without its core (refused, not an ELF core, …). */
   recordOnly: 10,
   /** `handle`: the core that was stored is not complete. */
@@ -46,6 +48,8 @@ export const ERROR_CODES = {
   E_LISTEN: { exit: EXIT.config, meaning: 'the address cannot be listened on' },
   E_OUTPUT: { exit: EXIT.output, meaning: 'the output file exists, or cannot be written' },
   E_DEBUGGER: { exit: EXIT.debugger, meaning: 'the debugger is not installed' },
+  E_INSTALL: { exit: EXIT.node, meaning: 'the node is not fit, or a step failed' },
+  E_CANARY: { exit: EXIT.node, meaning: 'a crash made on purpose did not reach the store' },
   E_STORE_ABSENT: { exit: EXIT.store, meaning: 'the bucket or directory does not exist' },
   E_STORE_CREDENTIALS: { exit: EXIT.store, meaning: 'no credentials, or the store does not know them' },
   E_STORE_DENIED: { exit: EXIT.store, meaning: 'the store refuses the request' },

@@ -358,10 +358,9 @@ export const CONFIG_TABLE = {
     },
     cgroup: {
       type: 'text',
-      default: undefined,
-      example: '/sys/fs/cgroup/corelift.slice',
+      default: '/sys/fs/cgroup/corelift.slice',
       form: absolutePath,
-      text: 'Directory of an existing cgroup for the handler to join. Unset: it stays in the root cgroup, as the kernel starts it.',
+      text: 'Directory of a cgroup for the handler to join; by default that of the slice that `corelift install` sets up. Where there is none it stays in the root cgroup, as the kernel starts it.',
     },
   },
   workload: {
@@ -434,6 +433,16 @@ export const CONFIG_TABLE = {
       example: 'node-17',
       form: { pattern: /^[A-Za-z0-9][A-Za-z0-9._-]{0,252}$/, words: 'a host name' },
       text: 'Name of this node in the store. Unset: its host name.',
+    },
+    enforce_core_pattern: {
+      type: 'boolean',
+      default: false,
+      text: 'Whether a sweep sets kernel.core_pattern back that somebody else has changed since `corelift install`. Either way it is logged.',
+    },
+    chain_host_processes: {
+      type: 'boolean',
+      default: false,
+      text: 'Whether crashes of processes that are in no container go to the handler that was there before `corelift install` (systemd-coredump, apport). They leave a record here that says so.',
     },
   },
 } as const satisfies Record<string, Record<string, ConfigKey>>

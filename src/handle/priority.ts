@@ -1,5 +1,5 @@
 // The handler serves the node, it must not hurt it: last in line for the processor, first to go when memory runs out.
-import { writeFileSync } from 'node:fs'
+import { existsSync, writeFileSync } from 'node:fs'
 import { setPriority } from 'node:os'
 import type { Config } from '../config/table.ts'
 
@@ -17,7 +17,7 @@ export function lowerPriority(config: Config['handler']): string[] {
   attempt('oom_score_adj', () => writeFileSync('/proc/self/oom_score_adj', String(config.oomScoreAdj)))
   const cgroup = config.cgroup
   // "0" is the writing process: cgroups(7), cgroup.procs.
-  if (cgroup !== undefined)
+  if (existsSync(cgroup))
     attempt('cgroup', () => writeFileSync(`${cgroup}/cgroup.procs`, '0', { flag: 'r+' }))
   return problems
 }
