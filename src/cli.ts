@@ -42,11 +42,13 @@ async function parseAndRun(argv: readonly string[], session: Session): Promise<v
   const { defineDebug } = await import('./commands/define-debug.ts')
   const { defineShare } = await import('./commands/define-share.ts')
   const { defineServe } = await import('./commands/define-serve.ts')
+  const { defineInstall } = await import('./commands/define-install.ts')
   const { defineNode } = await import('./commands/define-node.ts')
   const { defineConfig } = await import('./commands/define-config.ts')
   const { defineBucket } = await import('./commands/define-bucket.ts')
   const peoples = [definePeople, defineDebug, defineShare, defineServe]
-  for (const define of [...peoples, defineNode, defineBucket, defineConfig]) define(program, session)
+  for (const define of [...peoples, defineInstall, defineNode, defineBucket, defineConfig])
+    define(program, session)
   try {
     await program.parseAsync([...argv], { from: 'user' })
   } catch (error) {
@@ -89,9 +91,10 @@ async function report(failure: unknown, argv: readonly string[], io: Io): Promis
 }
 
 /** Rejects some time after an interruption: for commands that hang in a request, which nothing else ends. */
-function interruption({ interrupted }: Io): Promise<never> {
+function interruption(session: Session): Promise<never> {
+  const { interrupted } = session.io
   return new Promise((_, reject) => {
-    const give = () => void setTimeout(() => reject(interrupted.reason), CLEANUP_MS)
+    const give = () => void setTimeout(() => reject(interrupted.reason), session.cleanupMilliseconds)
     interrupted.addEventListener('abort', give, { once: true })
   })
 }
@@ -104,9 +107,9 @@ function interruption({ interrupted }: Io): Promise<never> {
 export async function runCli(argv: readonly string[], io: Io, deps: CliDeps): Promise<ExitCode> {
   // Writes report their errors themselves; without a listener they would also end the process.
   for (const stream of [io.stdout, io.stderr]) stream.on('error', () => undefined)
-  const session: Session = { io, deps, exitCode: EXIT.ok }
+  const session: Session = { io, deps, exitCode: EXIT.ok, cleanupMilliseconds: CLEANUP_MS }
   try {
-    await Promise.race([parseAndRun(argv, session), interruption(io)])
+    await Promise.race([parseAndRun(argv, session), interruption(session)])
     return session.exitCode
   } catch (error) {
     return await report(error, argv, io)

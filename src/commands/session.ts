@@ -42,6 +42,8 @@ export interface Session {
   readonly io: Io
   readonly deps: CliDeps
   exitCode: ExitCode
+  /** How long it may take to tidy up once it is interrupted. */
+  cleanupMilliseconds: number
 }
 
 /** Options of every command, before or after its name. */
