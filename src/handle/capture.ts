@@ -10,6 +10,7 @@ import type { Os } from '../os/os.ts'
 import type { ManifestCore, ManifestMini } from '../store/manifest.ts'
 import { begin, type Beginning, type HandleDeps } from './begin.ts'
 import { commit } from './commit.ts'
+import { keptEvent, noteEvent, offEvent } from './events.ts'
 import { type IdentifiedFiles, identifyFiles } from './held-files.ts'
 import type { Hold } from './hold.ts'
 import { finishKit, Kit, type KitOutcome } from './kit.ts'
@@ -33,16 +34,17 @@ export async function capture(crash: CrashFacts, config: Config, deps: HandleDep
 
 /** `capture = "off"`: the log is all that hears of the crash. */
 function keepNothing(beginning: Beginning, os: Os): ExitCode {
-  const { crash, reading, place, policy, store, hold } = beginning
+  const { crash, config, reading, place, policy, store, hold } = beginning
   hold.release()
   store.close()
   const who = `${describeCrash(crash, commOf(reading))} in ${describePlace(place)}`
   log(os, LOG_LEVEL.notice, `${who}: nothing kept, as ${policy.from.capture} says`)
+  noteEvent(config, offEvent(beginning))
   return EXIT.ok
 }
 
 async function keep(beginning: Beginning, deps: HandleDeps): Promise<ExitCode> {
-  const { describing, done, hold, store } = beginning
+  const { config, describing, done, hold, store } = beginning
   const admission = await admitCore(beginning, deps.os)
   const packed = beginning.isSpent ? undefined : await kitWithin(beginning, admission)
   const source = sourceOf(beginning, admission)
@@ -74,6 +76,7 @@ async function keep(beginning: Beginning, deps: HandleDeps): Promise<ExitCode> {
   }
   const committed = await commit(record, beginning, outlets)
   const code = report(deps.os, record, committed)
+  noteEvent(config, keptEvent(record, committed, hold))
   // Without memory there is nothing to open in a debugger.
   const wanted = record.outcome === 'record' ? [] : (files?.stored ?? [])
   await sendFiles(wanted, beginning, deps, committed.state !== 'spooled')

@@ -4,6 +4,7 @@ export class Hold {
   readonly secondsMax: number
   readonly #letGo: (() => void)[] = []
   #isOver = false
+  #endedAt: number | undefined
   /** Fulfilled at the deadline, also when the process was let go before. */
   readonly whenOver: Promise<void>
 
@@ -25,6 +26,11 @@ export class Hold {
     return this.#isOver
   }
 
+  /** How long the process was held, from the crash; until now where it still is. */
+  get milliseconds(): number {
+    return this.#endedAt ?? performance.now()
+  }
+
   /** @param letGo - Gives up something of the process; called once, now if it was let go already. */
   holds(letGo: () => void): void {
     if (this.#isOver) letGo()
@@ -33,6 +39,7 @@ export class Hold {
 
   /** Lets the process go, earlier than at the deadline; again does nothing. */
   release(): void {
+    this.#endedAt ??= performance.now()
     for (const letGo of this.#letGo.splice(0)) letGo()
   }
 }

@@ -24,3 +24,13 @@ t.test('a process that was let go before is not held at the deadline, which come
   await hold.whenOver
   t.strictSame([hold.isOver, letGo], [true, ['input']])
 })
+
+t.test('how long a process was held ends when it is let go', async t => {
+  const hold = new Hold(performance.now() / 1000 + 0.05)
+  const before = hold.milliseconds
+  hold.release()
+  const held = hold.milliseconds
+  t.ok(before > 0 && before <= held && held <= performance.now())
+  await hold.whenOver
+  t.equal(hold.milliseconds, held)
+})
