@@ -22,6 +22,8 @@ export interface InstallNode {
   sysctls(): Record<string, string>
   /** Of its own accord; waits until it is up again. */
   reboot(): Promise<void>
+  /** SIGCONT to a process of the node that was stopped; nsenter(1), which started a handler there, has stopped with it. */
+  resume(pid: number): Promise<void>
   /** For `underPattern`: what stands in for the node's kernel. */
   readonly pattern: string
 }
@@ -109,6 +111,14 @@ export async function bootInstallNode(t: Test, tree: string): Promise<InstallNod
       while (existsSync(`/proc/${former}`)) await sleep(POLL_MS)
       while (booted.initPid() === undefined || !(await isUp(booted.initPid()!))) await sleep(POLL_MS)
       writeStandIn(outside, booted.initPid()!)
+    },
+    async resume(pid) {
+      await sh(`kill -CONT ${pid}`)
+      await runHere('pkill', [
+        '-CONT',
+        '--full',
+        `^nsenter --target ${booted.initPid()} --all -- /usr/bin/env`,
+      ])
     },
     pattern: corePattern([path.join(outside, STAND_IN)]),
   }
