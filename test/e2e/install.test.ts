@@ -165,7 +165,7 @@ async function handlerAcrossUpgrade(t: Asserts, node: InstallNode): Promise<void
   const running = await node.sh(`readlink /proc/${pid}/exe`)
   await node.sh(`${NEW_BINARY} install --no-canary && ${OTHER_BUILD} && /root/other install --no-canary`)
   t.equal(await node.sh(`readlink /proc/${pid}/exe`), running, 'its binary is there')
-  await node.sh(`kill -CONT ${pid}`)
+  await node.resume(Number(pid))
   await crashing
   const [name] = await eventually(async () => {
     const found = (await recorded(node)).filter(name => name.includes('~held-back~'))

@@ -114,13 +114,32 @@ function nspawnCommand(root: string, binds: Readonly<Record<string, string>>): s
 }
 
 /**
- * @returns A command that enters cgroups and becomes the given one, its pid staying. SYSTEMD_NSPAWN_UNIFIED_HIERARCHY
+ * A tree that reboots ends its nspawn, which says so by its exit code, for a service manager to start another one. All
+ * signals are nspawn's.
+ */
+const RESTARTING = `
+for cgroup in $CGROUPS; do echo $$ >"$cgroup/cgroup.procs" || exit 1; done
+trap 'kill -TERM "$nspawn"' TERM
+status=133
+while [ "$status" = 133 ]; do
+  "$@" &
+  nspawn=$!
+  wait "$nspawn"
+  status=$?
+  while kill -0 "$nspawn" 2>/dev/null; do
+    wait "$nspawn"
+    status=$?
+  done
+done
+exit "$status"`
+
+/**
+ * @returns A command that enters cgroups and runs the given one there. SYSTEMD_NSPAWN_UNIFIED_HIERARCHY
  * lets the node see cgroup v2 alone, whatever the machine has: its runc cannot write to v1 hierarchies.
  */
 function inCgroups(cgroups: readonly string[], command: readonly string[]): string[] {
-  const script = 'for cgroup in $CGROUPS; do echo $$ >"$cgroup/cgroup.procs" || exit 1; done; exec "$@"'
   const env = [`CGROUPS=${cgroups.join(' ')}`, 'SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1']
-  return ['env', ...env, 'sh', '-c', script, 'sh', ...command]
+  return ['env', ...env, 'sh', '-c', RESTARTING, 'sh', ...command]
 }
 
 /** The hierarchies that systemd keeps units in, v2 and the named one of v1: a node needs a cgroup in each. */
