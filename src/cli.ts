@@ -44,10 +44,11 @@ async function parseAndRun(argv: readonly string[], session: Session): Promise<v
   const { defineServe } = await import('./commands/define-serve.ts')
   const { defineInstall } = await import('./commands/define-install.ts')
   const { defineNode } = await import('./commands/define-node.ts')
+  const { defineDoctor } = await import('./commands/define-doctor.ts')
   const { defineConfig } = await import('./commands/define-config.ts')
   const { defineBucket } = await import('./commands/define-bucket.ts')
   const peoples = [definePeople, defineDebug, defineShare, defineServe]
-  for (const define of [...peoples, defineInstall, defineNode, defineBucket, defineConfig])
+  for (const define of [...peoples, defineInstall, defineNode, defineDoctor, defineBucket, defineConfig])
     define(program, session)
   try {
     await program.parseAsync([...argv], { from: 'user' })

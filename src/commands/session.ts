@@ -7,7 +7,7 @@ import type { Programs } from '../debug/programs.ts'
 import type { ExitCode } from '../errors.ts'
 import type { Os } from '../os/os.ts'
 import type { BucketAdmin } from '../store/bucket.ts'
-import type { RetryHooks } from '../store/retry.ts'
+import type { StoreHooks } from '../store/open.ts'
 import type { Store } from '../store/store.ts'
 import type { UrlSigner } from '../store/url-signer.ts'
 import type { FrameCompressor, FrameDecompressor } from '../zstd/codec.ts'
@@ -22,7 +22,7 @@ export interface CliDeps {
   /** Collects garbage, at once. */
   readonly collect: () => void
   readonly loadConfig: (sources: ConfigSources) => LoadedConfig
-  readonly openStore: (config: Config['store'], hooks: RetryHooks) => Promise<Store>
+  readonly openStore: (config: Config['store'], hooks: StoreHooks) => Promise<Store>
   readonly openBucket: (config: Config['store']) => Promise<BucketAdmin>
   /** Called by commands that read cores only: it loads zstd. */
   readonly decompressor: () => FrameDecompressor

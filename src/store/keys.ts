@@ -169,6 +169,11 @@ export function crashPrefix(crash: { namespace: string; pod: string; id: string 
   return `${podPrefix(crash.namespace, crash.pod)}${crash.id}/`
 }
 
+/** `doctor/<node>`: what a node puts to see whether it can. */
+export function doctorKey(node: string): string {
+  return `doctor/${encodeComponent(node, NAME_LENGTH_MAX)}`
+}
+
 /** Where the objects of a crash go. */
 export interface CrashKeys {
   readonly kit: string

@@ -7,12 +7,18 @@ import type { RetryHooks } from './retry.ts'
 import type { S3StoreOptions } from './s3-client.ts'
 import type { Store } from './store.ts'
 
+/** What the entries may hang into requests. */
+export interface StoreHooks extends RetryHooks {
+  /** Called with each answer's time, where the store tells one. */
+  readonly onServerDate?: (date: Date) => void
+}
+
 /**
  * Opens without asking the store anything, so that the handler can do it while it reads a core's head.
  * @throws CoreliftError `E_CONFIG` when `store.url` is unset or of no known kind, and what the stores throw on opening.
  */
-export async function openStore(config: Config['store'], hooks: RetryHooks = {}): Promise<Store> {
-  return withRetry(await openAdapter(config), { seconds: config.retrySeconds, ...hooks })
+export async function openStore(config: Config['store'], hooks: StoreHooks = {}): Promise<Store> {
+  return withRetry(await openAdapter(config, hooks), { seconds: config.retrySeconds, ...hooks })
 }
 
 /** @returns undefined where `store.url` is no bucket's. */
@@ -23,13 +29,13 @@ export function s3Location(config: Config['store']): S3StoreOptions | undefined 
   return { ...config, bucket, prefix, region: config.region ?? process.env['AWS_REGION'] ?? 'us-east-1' }
 }
 
-async function openAdapter(config: Config['store']): Promise<Store> {
+async function openAdapter(config: Config['store'], { onServerDate }: StoreHooks): Promise<Store> {
   const { url } = config
   const options = s3Location(config)
   if (options !== undefined) {
     // The SDK takes longest to load of everything; a file store does without.
     const { openS3Store } = await import('./s3.ts')
-    return openS3Store(options)
+    return openS3Store({ ...options, ...(onServerDate && { onServerDate }) })
   }
   const [, path] = /^file:\/\/(\/.*)$/s.exec(url ?? '') ?? []
   if (path !== undefined) {

@@ -27,11 +27,13 @@ export interface S3StoreOptions {
   readonly kmsKeyId: string | undefined
   /** From the request's beginning to the last byte of its answer. */
   readonly requestTimeoutSeconds: number
+  /** Called with the time that each answer says it is of, refusals too. */
+  readonly onServerDate?: (date: Date) => void
 }
 
 /** @throws CoreliftError `E_CONFIG` when the CA file cannot be read. */
 export async function createClient(options: S3StoreOptions): Promise<S3Client> {
-  const { endpoint, region, pathStyle, credentialsFile, caFile } = options
+  const { endpoint, region, pathStyle, credentialsFile, caFile, onServerDate } = options
   const client = new S3Client({
     region,
     forcePathStyle: pathStyle,
@@ -51,6 +53,12 @@ export async function createClient(options: S3StoreOptions): Promise<S3Client> {
     },
   })
   client.middlewareStack.add(sendInSlices, { step: 'deserialize', priority: 'low', name: 'sendInSlices' })
+  if (onServerDate !== undefined)
+    client.middlewareStack.add(tellDate(onServerDate), {
+      step: 'deserialize',
+      priority: 'low',
+      name: 'tellDate',
+    })
   return client
 }
 
@@ -73,6 +81,17 @@ const sendInSlices: SendMiddleware = next => args => {
 
 function* slices(body: Uint8Array): Generator<Uint8Array> {
   for (let at = 0; at < body.length; at += SLICE_BYTES) yield body.subarray(at, at + SLICE_BYTES)
+}
+
+/** As close to the socket: what is an error to the SDK is an answer here. */
+function tellDate(onServerDate: (date: Date) => void): SendMiddleware {
+  return next => async args => {
+    const output = await next(args)
+    const { headers } = output.response as { readonly headers?: Readonly<Record<string, string>> }
+    const date = new Date(headers?.['date'] ?? NaN)
+    if (!Number.isNaN(date.getTime())) onServerDate(date)
+    return output
+  }
 }
 
 async function readCa(caFile: string): Promise<Buffer> {
