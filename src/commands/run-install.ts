@@ -8,7 +8,7 @@ import { CoreliftError } from '../errors.ts'
 import { sha256OfFile } from '../node/binary.ts'
 import { type CanaryReport, flyCanary } from '../node/canary.ts'
 import { install } from '../node/install.ts'
-import { refuseOthers } from '../node/machine.ts'
+import { conflictWords, refuseOthers } from '../node/machine.ts'
 import { systemd } from '../node/systemctl.ts'
 import type { Step } from '../node/transaction.ts'
 import { uninstall } from '../node/uninstall.ts'
@@ -56,7 +56,7 @@ export async function runInstall(session: Session, options: InstallCliOptions): 
     canary = await fly(session, config)
   }
   const { steps, onStep } = stepPrinter(session, options)
-  const { binary } = await install({
+  const { binary, conflicts } = await install({
     ...{ root, onStep, systemd, config, configText: text },
     dryRun: options.dryRun ?? false,
     prefix: options.inPlace ? undefined : prefixOf(options),
@@ -66,6 +66,7 @@ export async function runInstall(session: Session, options: InstallCliOptions): 
     interrupted: io.interrupted,
     prove: options.canary ? prove : undefined,
   })
+  for (const conflict of conflicts) await note(session, conflictWords(conflict))
   if (options.json) return await write(io.stdout, renderJson({ binary, steps, canary: canary ?? null }))
   if (canary) await write(io.stdout, renderCanary(canary))
   if (options.dryRun) await note(session, 'nothing was changed (--dry-run)')

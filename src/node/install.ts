@@ -19,6 +19,7 @@ import { fileOf, type PathContent } from './paths.ts'
 import { type Plan, planInstallation } from './plan.ts'
 import { rivalsOf } from './rivals.ts'
 import { stateAfter } from './state-after.ts'
+import { type SysctlConflict, sysctlConflicts } from './sysctl-conflicts.ts'
 import type { Systemd } from './systemctl.ts'
 import { carryOut, type CarryOutOptions, type Change } from './transaction.ts'
 
@@ -39,15 +40,23 @@ export interface InstallOptions extends Omit<CarryOutOptions, 'afterFailure'> {
   readonly prove: (() => Promise<void>) | undefined
 }
 
+export interface Installed {
+  /** What core_pattern names. */
+  readonly binary: string
+  /** Sysctls that files of others set to another value at the next boot; never the pattern, which is refused. */
+  readonly conflicts: readonly SysctlConflict[]
+}
+
 /** @throws CoreliftError `E_INSTALL` or `E_CANARY`; the node is as it was before then, or the hint says what is not. */
-export async function install(options: InstallOptions): Promise<Plan> {
+export async function install(options: InstallOptions): Promise<Installed> {
   const { root, prefix } = options
   const previous = readInstallState(root)
   const plan = await planFor(options, previous)
   const state = await stateAfter(previous, plan, options)
   const directories = [...new Set(Object.keys(state.before.paths).map(name => path.dirname(name)))]
+  const conflicts = sysctlConflicts(plan.sysctls, root)
   refuseUnfit({
-    root,
+    ...{ root, conflicts },
     directories: [...directories, path.dirname(INSTALL_FILE), path.dirname(plan.copy ?? plan.binary)],
     binaryDirectory: path.dirname(plan.copy ?? plan.binary),
   })
@@ -58,7 +67,7 @@ export async function install(options: InstallOptions): Promise<Plan> {
   })
   if (!options.dryRun && prefix !== undefined && plan.copy !== undefined)
     pruneVersions(root, prefix, [path.basename(path.dirname(plan.copy)), formerVersion])
-  return plan
+  return { binary: plan.binary, conflicts }
 }
 
 async function planFor(options: InstallOptions, previous: InstallState | undefined): Promise<Plan> {

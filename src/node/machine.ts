@@ -1,10 +1,11 @@
 // Whether a node is one to install on: every reason against it at once.
-import { accessSync, constants, existsSync, readFileSync, readlinkSync } from 'node:fs'
+import { accessSync, constants, existsSync, readFileSync } from 'node:fs'
 import { release } from 'node:os'
 import path from 'node:path'
 import { CoreliftError } from '../errors.ts'
-import { mountOf } from './mounts.ts'
 import { SYSCTLS } from './layout.ts'
+import { isSameNamespace, mountOf } from './mounts.ts'
+import type { SysctlConflict } from './sysctl-conflicts.ts'
 
 /** pidfd_open(2), and patterns that are split before names are put into them. */
 const KERNEL_MIN = [5, 3] as const
@@ -18,6 +19,8 @@ export interface MachineQuestion {
   readonly directories: readonly string[]
   /** The directory that the binary will run from. */
   readonly binaryDirectory: string
+  /** What would hold against it from the next boot on. */
+  readonly conflicts: readonly SysctlConflict[]
 }
 
 /** @throws CoreliftError `E_INSTALL` with a line for each reason. */
@@ -28,11 +31,17 @@ export function refuseUnfit(question: MachineQuestion): void {
     ...(root === '/' ? liveReasons() : imageReasons(root)),
     ...question.directories.flatMap(directory => writableReasons(root, directory)),
     ...(root === '/' ? execReasons(question.binaryDirectory) : []),
+    ...question.conflicts.filter(({ name }) => name === 'kernel.core_pattern').map(conflictWords),
   ]
   if (reasons.length === 0) return
   throw new CoreliftError('E_INSTALL', ['not to be installed here:', ...new Set(reasons)].join('\n- '), {
     hint: 'nothing was changed',
   })
+}
+
+/** @returns Where the other value comes from, and what to do. */
+export function conflictWords({ name, value, file, line }: SysctlConflict): string {
+  return `${file}:${line} sets ${name} to ${value}, which holds from the next boot on: remove the line, or give the file a name before 60-corelift.conf`
 }
 
 /** Only root may do any of it. @throws CoreliftError `E_INSTALL` */
@@ -44,7 +53,7 @@ export function refuseOthers(what: string): void {
 function liveReasons(): string[] {
   const reasons = kernelReasons(release())
   if (!existsSync('/run/systemd/system')) reasons.push('systemd does not run here; sweeps need its timer')
-  if (readlinkSync('/proc/1/ns/mnt') !== readlinkSync('/proc/self/ns/mnt'))
+  if (!isSameNamespace(mountinfoOf('1'), mountinfoOf('self')))
     reasons.push(
       'this is not the mount namespace of the node: nsenter --target 1 --mount -- corelift install',
     )
@@ -52,6 +61,8 @@ function liveReasons(): string[] {
     if (!isAllowed(file, constants.W_OK)) reasons.push(`${name} cannot be set: ${file} is not writable`)
   return reasons
 }
+
+const mountinfoOf = (pid: string): string => readFileSync(`/proc/${pid}/mountinfo`, 'utf8')
 
 function imageReasons(root: string): string[] {
   const systemd = ['usr/lib/systemd/systemd', 'lib/systemd/systemd']

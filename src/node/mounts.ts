@@ -38,3 +38,14 @@ export function mountOf(
       undefined,
     )
 }
+
+/**
+ * Whether two processes have the same mounts: ids of mounts are unique, so that one root mount is one namespace. Into the
+ * namespace itself, /proc/1/ns, not every root may look.
+ */
+export function isSameNamespace(mountinfo: string, other: string): boolean {
+  const id = rootMountId(mountinfo)
+  return id !== undefined && id === rootMountId(other)
+}
+
+const rootMountId = (mountinfo: string): string | undefined => /^(\d+) \d+ \S+ \S+ \/ /m.exec(mountinfo)?.[1]

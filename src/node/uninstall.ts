@@ -46,7 +46,7 @@ export async function uninstall(options: UninstallOptions): Promise<Uninstalled>
     throw new CoreliftError('E_INSTALL', 'corelift is not installed here', {
       hint: `there is no ${path.join(root, INSTALL_FILE)}`,
     })
-  if (root === '/') refuseUnfit({ root, directories: [], binaryDirectory: '/' })
+  if (root === '/') refuseUnfit({ root, directories: [], binaryDirectory: '/', conflicts: [] })
   const found: { waiting: number } = { waiting: 0 }
   const notOurs = root === '/' ? changedByOthers(state) : []
   const changes = [...removal(state, notOurs, found, options), ...forgetting(state, found, options)]

@@ -43,6 +43,15 @@ t.test('an installation that fails', { skip }, async t => {
     )
   })
 
+  await t.test('because it would not outlast a boot says whose file that is', async t => {
+    const file = '/etc/sysctl.d/99-hardening.conf'
+    await node.sh(`printf 'fs.suid_dumpable = 0\nkernel.core_pattern=|/bin/false\n' >${file}`)
+    const ended = await node.run('sh', '-c', INSTALL)
+    await node.sh(`rm ${file}`)
+    t.match(ended, { code: 9, stderr: /99-hardening\.conf:2 sets kernel\.core_pattern to \|\/bin\/false/ })
+    t.same(await nodeSnapshot(node), before)
+  })
+
   await t.test('for want of space', async t => {
     await node.sh('mkdir -p /usr/local/libexec && mount -t tmpfs -o size=1m tmpfs /usr/local/libexec')
     const { code, stderr } = await node.run('sh', '-c', INSTALL)

@@ -3,7 +3,7 @@
 import { accessSync, constants, lstatSync, readlinkSync, type Stats } from 'node:fs'
 import path from 'node:path'
 import { readInstallState } from '../install-state.ts'
-import { mountOf } from '../mounts.ts'
+import { isSameNamespace, mountOf } from '../mounts.ts'
 import { type Check, fail, type Finding, ok, skipped } from './check.ts'
 import { type ExaminedNode, ownerOf, placeIn, textOf } from './examined-node.ts'
 
@@ -35,12 +35,10 @@ function kernelsView(node: ExaminedNode): string | undefined {
   }
 }
 
-/** Of a PID 1 that even root may not look into: ids of mounts are unique, so that one root mount is one namespace. */
+/** Of a PID 1 that even root may not look into. */
 function sharesMounts(node: ExaminedNode): boolean {
-  const rootMountOf = (pid: string) =>
-    /^(\d+) \d+ \S+ \S+ \/ /m.exec(textOf(node, `/proc/${pid}/mountinfo`) ?? '')?.[1]
-  const id = rootMountOf('1')
-  return id !== undefined && id === rootMountOf('self')
+  const [first, own] = ['1', 'self'].map(pid => textOf(node, `/proc/${pid}/mountinfo`) ?? '')
+  return isSameNamespace(first!, own!)
 }
 
 function examineBinary(node: ExaminedNode, view: string, binary: string): Finding {
