@@ -22,9 +22,9 @@ const STEP_COLORS: Record<StepState, keyof Colors> = {
   'not undone': 'red',
 }
 
-export function renderCanary({ event, readBack, milliseconds }: CanaryReport): string {
-  const took = `${milliseconds} ms after the signal`
-  return `canary ${event.id}: ${readBackWords(readBack, event.why)}; its handler was done ${took}\n`
+export function renderCanary({ event, readBack }: CanaryReport): string {
+  const took = `its handler took ${Math.round(event.tookMilliseconds)} ms`
+  return `canary ${event.id}: ${readBackWords(readBack, event.why)}; ${took}\n`
 }
 
 function readBackWords(readBack: ReadBack, why: string | undefined): string {

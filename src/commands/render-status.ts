@@ -27,7 +27,7 @@ export function renderStatus(report: StatusReport, colors: Colors): string {
   ].join('\n')
 }
 
-function fields({ spool, waiting, lastSweep, lastSuccess, backoff }: StatusReport): Field[] {
+function fields({ spool, waiting, lastSweep, lastSuccess, backoff, drift }: StatusReport): Field[] {
   const bytes = waiting.reduce((sum, crash) => sum + crash.bytes, 0)
   return [
     ['spool', spool === null ? 'none: spool.dir is not set' : spool.dir],
@@ -40,6 +40,12 @@ function fields({ spool, waiting, lastSweep, lastSuccess, backoff }: StatusRepor
     ['waiting', waiting.length === 0 ? 'nothing' : `${waiting.length} crashes, ${renderBytes(bytes)}`],
     ['last sweep', lastSweep ?? 'none since boot: corelift sweep is for a timer'],
     ['last success', lastSuccess],
+    [
+      'pattern',
+      drift === null
+        ? undefined
+        : `${drift.isSetBack ? 'was set back from' : `others changed it, seen ${drift.since}:`} ${drift.pattern}`,
+    ],
     ['left alone', backoff === null ? undefined : `until ${backoff.until}: ${backoff.why}`],
   ]
 }

@@ -1,5 +1,6 @@
 // What a sweep did, for a journal that somebody reads once a month: a line for each thing that is not as it should be.
 import { printable } from '../printable.ts'
+import type { Drift } from '../sweep/drift.ts'
 import type { SweepReport } from '../sweep/sweep.ts'
 
 /** Of crashes that wait for the same reason, so many are named. */
@@ -17,6 +18,7 @@ export function renderSweep(report: SweepReport): string {
     expired,
     leftAloneUntil,
     spoolProblem,
+    drift,
   } = report
   const lines = [
     ...(sent.length > 0 ? [`sent ${count(sent.length, 'crash', 'crashes')}`] : []),
@@ -34,11 +36,19 @@ export function renderSweep(report: SweepReport): string {
       ? [`${kernelLogLost} lines of the kernel log were overwritten before they were read`]
       : []),
     ...(spoolProblem === undefined ? [] : [spoolProblem]),
+    ...(drift === undefined ? [] : [driftLine(drift)]),
     ...(leftAloneUntil === undefined
       ? []
       : [`the store asked for fewer requests: left alone until ${leftAloneUntil}`]),
   ]
   return lines.map(line => `${line}\n`).join('')
+}
+
+function driftLine({ pattern, since, problem, isSetBack }: Drift): string {
+  const what = `kernel.core_pattern was changed by others to ${printable(pattern)}`
+  if (isSetBack) return `${what}; it is set back`
+  const advice = problem ?? 'corelift install sets it back'
+  return `${what}: no crash is seen since ${since} or earlier; ${printable(advice)}`
 }
 
 /** Most wait for the same reason, each in the words of its own first request. */

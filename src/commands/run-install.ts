@@ -18,7 +18,7 @@ import { recentEvents } from '../telemetry/event-log.ts'
 import { readCanaryBack } from './canary-back.ts'
 import { renderCanary, renderStep, renderUninstalled } from './render-install.ts'
 import { renderJson } from './render.ts'
-import { handlerConfig, note } from './run.ts'
+import { handlerConfig, note, sweepDeps } from './run.ts'
 import type { GlobalOptions, Session } from './session.ts'
 import { statusReport } from './status.ts'
 import { colorsFor, write } from './terminal.ts'
@@ -143,11 +143,11 @@ function usableConfig(session: Session): Config | undefined {
 }
 
 async function sendWaiting(session: Session, config: Config): Promise<number> {
-  const { os, version, openStore, collect, now } = session.deps
-  const deps = { os, version, openStore, collect, now, sleep: async () => undefined, random: () => 0 }
+  const { deps } = session
   // Why it did not go is told by what still waits.
-  if (config.store.url !== undefined) await sweep(config, deps, { atOnce: true }).catch(() => undefined)
-  return (await statusReport(config, os)).waiting.length
+  if (config.store.url !== undefined)
+    await sweep(config, sweepDeps(deps), { atOnce: true }).catch(() => undefined)
+  return (await statusReport(config, deps.os)).waiting.length
 }
 
 function stepPrinter(session: Session, options: NodeOptions) {

@@ -6,7 +6,8 @@ import { CoreliftError, EXIT } from '../errors.ts'
 import { printable } from '../printable.ts'
 import { signalNumber } from '../signals.ts'
 import type { Store } from '../store/store.ts'
-import { sweep } from '../sweep/sweep.ts'
+import { nodePattern } from '../sweep/drift.ts'
+import { sweep, type SweepDeps } from '../sweep/sweep.ts'
 import { budgetReport } from './budget.ts'
 import {
   configCheck,
@@ -26,7 +27,7 @@ import { renderStatus } from './render-status.ts'
 import { renderSweep } from './render-sweep.ts'
 import { renderWhose } from './render-workload.ts'
 import { renderBytes, renderJson, renderList } from './render.ts'
-import { storeFlags, type GlobalOptions, type Session } from './session.ts'
+import { storeFlags, type CliDeps, type GlobalOptions, type Session } from './session.ts'
 import { statusReport } from './status.ts'
 import { colorsFor, write } from './terminal.ts'
 import { parseTime } from './time.ts'
@@ -208,16 +209,14 @@ export interface SweepCliOptions extends GlobalOptions {
 export async function runSweep(session: Session, options: SweepCliOptions): Promise<void> {
   const { io, deps } = session
   const config = handlerConfig(session, options, ['store.url'])
-  const { os, version, openStore, collect, now } = deps
-  const sleep = (milliseconds: number) => new Promise(resolve => setTimeout(resolve, milliseconds))
-  const random = Math.random
-  const report = await sweep(
-    config,
-    { os, version, openStore, collect, now, sleep, random },
-    { atOnce: options.now ?? false },
-  )
+  const report = await sweep(config, sweepDeps(deps), { atOnce: options.now ?? false })
   await write(io.stdout, options.json ? renderJson(report) : renderSweep(report))
   if (report.state === 'swept' && report.waiting.length > 0) session.exitCode = EXIT.store
+}
+
+export function sweepDeps({ os, version, openStore, collect, now }: CliDeps): SweepDeps {
+  const sleep = (milliseconds: number) => new Promise(resolve => setTimeout(resolve, milliseconds))
+  return { os, version, openStore, collect, now, sleep, random: Math.random, pattern: nodePattern }
 }
 
 export async function runStatus(session: Session, options: GlobalOptions): Promise<void> {

@@ -8,6 +8,7 @@ import type { Os } from '../os/os.ts'
 import { openPending, openSpoolDir } from '../spool/open.ts'
 import type { Spool, SpoolUsage } from '../spool/spool.ts'
 import { idTime } from '../store/keys.ts'
+import type { Drift } from '../sweep/drift.ts'
 import { type Backoff, readSweepState } from '../sweep/sweep-state.ts'
 
 export interface StatusReport {
@@ -20,6 +21,8 @@ export interface StatusReport {
   /** Of the last sweep that left nothing waiting for want of a store. */
   readonly lastSuccess: string | null
   readonly backoff: Backoff | null
+  /** As the last sweep found it: kernel.core_pattern is another than that of the installation. */
+  readonly drift: Drift | null
 }
 
 export interface SpoolStatus {
@@ -63,6 +66,7 @@ export async function statusReport(config: Config, os: Pick<Os, 'tryLock'>): Pro
       lastSweep: state.lastRun ?? null,
       lastSuccess: state.lastSuccess ?? null,
       backoff: state.backoff ?? null,
+      drift: state.drift ?? null,
     }
   } finally {
     await pending?.close()

@@ -3,7 +3,7 @@ import { readdirSync, rmdirSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { CoreliftError } from '../errors.ts'
 import { readSysctl, SYSCTLS, type SysctlName } from './layout.ts'
-import { isSame, type PathContent, readPath, writePath } from './paths.ts'
+import { hasLeftover, isSame, type PathContent, readPath, writePath } from './paths.ts'
 import type { Systemd } from './systemctl.ts'
 import type { Change } from './transaction.ts'
 
@@ -21,7 +21,7 @@ export function pathChange(
   let former: PathContent | undefined
   return {
     title: pathTitle(name, wanted),
-    isDone: () => isSame((former = readPath(root, name)), wanted),
+    isDone: () => isSame((former = readPath(root, name)), wanted) && !hasLeftover(root, name),
     apply() {
       onChange()
       writePath(root, name, wanted)

@@ -12,9 +12,10 @@ import {
   readSysctl,
   SWEEP_TIMER,
   type SysctlName,
+  UNIT_DIR,
 } from './layout.ts'
 import { refuseUnfit } from './machine.ts'
-import { fileOf } from './paths.ts'
+import { fileOf, type PathContent } from './paths.ts'
 import { type Plan, planInstallation } from './plan.ts'
 import { rivalsOf } from './rivals.ts'
 import { stateAfter } from './state-after.ts'
@@ -84,10 +85,12 @@ function changesFor(
   const { root, source, configText } = options
   let unitsChanged = false
   const onChange = () => void (unitsChanged = true)
-  const files = [...plan.paths].map(([name, content]) => pathChange(root, name, content, onChange))
+  const change = (name: string, content: PathContent) =>
+    pathChange(root, name, content, name.startsWith(UNIT_DIR) ? onChange : undefined)
+  const files = [...plan.paths].map(([name, content]) => change(name, content))
   const obsolete = Object.entries(previous?.before.paths ?? {})
     .filter(([name]) => !plan.paths.has(name))
-    .map(([name, former]) => pathChange(root, name, former, onChange))
+    .map(([name, former]) => change(name, former))
   const written = [
     stateChange(root, state),
     ...(configText === undefined ? [] : [pathChange(root, CONFIG_FILE, fileOf(configText))]),

@@ -53,7 +53,10 @@ export function readPath(root: string, name: string): PathContent {
 /** Replaces it in one rename(2), with its directory where there is none. */
 export function writePath(root: string, name: string, content: PathContent): void {
   const file = path.join(root, name)
-  if (content.kind === 'absent') return rmSync(file, { force: true })
+  if (content.kind === 'absent') {
+    rmSync(incomingOf(file), { force: true })
+    return rmSync(file, { force: true })
+  }
   mkdirSync(path.dirname(file), { recursive: true, mode: 0o755 })
   replace(file, incoming => {
     if (content.kind === 'link') symlinkSync(content.target, incoming)
@@ -61,9 +64,16 @@ export function writePath(root: string, name: string, content: PathContent): voi
   })
 }
 
+const incomingOf = (file: string): string => `${file}.corelift-new`
+
+/** Whether a run that was killed left something beside it. */
+export function hasLeftover(root: string, name: string): boolean {
+  return lstatSync(incomingOf(path.join(root, name)), { throwIfNoEntry: false }) !== undefined
+}
+
 /** @param make - Makes the new one at the path that it is given. */
 export function replace(file: string, make: (incoming: string) => void): void {
-  const incoming = `${file}.corelift-new`
+  const incoming = incomingOf(file)
   try {
     rmSync(incoming, { force: true }) // of a run that was killed
     make(incoming)

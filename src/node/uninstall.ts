@@ -15,7 +15,7 @@ import {
   versionsDir,
 } from './layout.ts'
 import { refuseUnfit } from './machine.ts'
-import { ABSENT } from './paths.ts'
+import { ABSENT, writePath } from './paths.ts'
 import type { Systemd } from './systemctl.ts'
 import { carryOut, type CarryOutOptions, type Change } from './transaction.ts'
 
@@ -151,7 +151,7 @@ function forgetting(
     {
       ...pathChange(root, INSTALL_FILE, ABSENT),
       apply() {
-        removeTree(path.join(root, INSTALL_FILE))
+        writePath(root, INSTALL_FILE, ABSENT)
         removeEmptyDirectories(root, state.before.madeDirectories)
       },
     },

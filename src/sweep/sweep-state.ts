@@ -2,6 +2,7 @@
 // asked to be left alone. A file on the tmpfs of budget.state_dir: a boot begins anew, and so does the kernel log.
 import { closeSync, constants, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import type { KmsgPosition } from '../kernel/kmsg-reader.ts'
+import type { Drift } from './drift.ts'
 
 export interface SweepState {
   /** Where the kernel log was read to. */
@@ -10,6 +11,8 @@ export interface SweepState {
   readonly lastRun?: string
   readonly lastSuccess?: string
   readonly backoff?: Backoff
+  /** As the last sweep found it. */
+  readonly drift?: Drift
 }
 
 /** The store asked for fewer requests. */

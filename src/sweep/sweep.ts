@@ -12,6 +12,7 @@ import type { RetryHooks } from '../store/retry.ts'
 import { collecting } from '../store/collecting.ts'
 import type { Store } from '../store/store.ts'
 import { type Delivery, deliver } from './deliver.ts'
+import { type Drift, findDrift, type PatternAccess } from './drift.ts'
 import { recordDrops } from './dropped-crashes.ts'
 import { expire } from './expire.ts'
 import {
@@ -32,6 +33,7 @@ export interface SweepDeps {
   readonly sleep: (milliseconds: number) => Promise<unknown>
   /** As Math.random. */
   readonly random: () => number
+  readonly pattern: PatternAccess
 }
 
 export interface SweepOptions {
@@ -50,6 +52,8 @@ export type SweepReport =
       readonly kernelLogLost: number
       /** Ids of crashes that waited for too long, and lost their cores or all. */
       readonly expired: readonly string[]
+      /** kernel.core_pattern was found to be another than that of the installation. */
+      readonly drift?: Drift
       /** Until when the store is left alone, ISO 8601. */
       readonly leftAloneUntil?: string
       /** Why `spool.dir` could not be used. */
@@ -94,14 +98,21 @@ async function sweepLocked(
       deps,
     })
     // Now they are safe: the log is not read again, whatever becomes of the rest.
+    const { drift: known, ...others } = state
+    const drift = findDrift(deps.pattern, known, config.node.enforceCorePattern, now())
     const begun: SweepState = {
-      ...state,
+      ...others,
       ...(position && { kernelLog: position }),
+      ...(drift && { drift }),
       lastRun: now().toISOString(),
     }
     writeSweepState(directory, begun)
     const expired = await expire(spools, config.spool.ageMax, now())
-    const found = { dropped: groups, kernelLogLost: lost, expired, ...(problem && { spoolProblem: problem }) }
+    const found = {
+      ...{ dropped: groups, kernelLogLost: lost, expired },
+      ...(problem && { spoolProblem: problem }),
+      ...(drift && { drift }),
+    }
     const { backoff } = begun
     if (backoff && new Date(backoff.until) > now() && !options.atOnce)
       return { state: 'swept', ...found, ...NOTHING_SENT, leftAloneUntil: backoff.until }

@@ -41,7 +41,7 @@ const STAND_INS = '/lab'
 
 export async function buildInstallTree(t: Test): Promise<string> {
   const tree = path.join(await labDirectory(t), 'tree')
-  await makeTree(tree, ['systemd-coredump', 'procps'])
+  await makeTree(tree, ['systemd-coredump', 'procps', 'strace'])
   const at = (file: string) => path.join(tree, file)
   await writeFile(at('etc/systemd/system/lab-sysctls.service'), BIND_SYSCTLS)
   await mkdir(at('etc/systemd/system/sysinit.target.wants'), { recursive: true })
