@@ -18,6 +18,11 @@ export const METRICS = {
     labels: ['namespace', 'outcome', 'reason'],
     help: 'Crashes, by what is kept of them and why it is less than the full core.',
   },
+  corelift_crashes_lost_total: {
+    type: 'counter',
+    labels: [],
+    help: 'Crashes that left nothing, neither in the store nor on the node. There from the first sweep, at 0.',
+  },
   corelift_core_bytes_total: {
     type: 'counter',
     labels: ['namespace'],
@@ -71,7 +76,7 @@ export const METRICS = {
   corelift_spool_lost: {
     type: 'gauge',
     labels: [],
-    help: 'Crashes of which the spools could not even keep the record, so far.',
+    help: 'Crashes of which the spools kept not even the record, so far.',
   },
   corelift_sweep_last_run_timestamp_seconds: {
     type: 'gauge',

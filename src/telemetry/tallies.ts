@@ -97,8 +97,10 @@ export function tallySamples(tallies: Tallies): Samples {
     Object.entries(tallies.bytes).map(([namespace, sums]) => ({ labels: { namespace }, value: sums[bytes] }))
   const byLabel = (label: string, counts: Readonly<Record<string, number>>): Sample[] =>
     Object.entries(counts).map(([name, value]) => ({ labels: { [label]: name }, value }))
+  const lost = tallies.crashes.filter(({ outcome }) => outcome === 'lost')
   return {
     corelift_crashes_total: tallies.crashes.map(({ count, ...labels }) => ({ labels, value: count })),
+    corelift_crashes_lost_total: [{ value: lost.reduce((sum, { count }) => sum + count, 0) }],
     corelift_core_bytes_total: byNamespace('core'),
     corelift_core_stored_bytes_total: byNamespace('stored'),
     corelift_hold_seconds: holdSamples(tallies.hold),
