@@ -139,8 +139,9 @@ function cgroupPath(text: Uint8Array): string | undefined {
   return paths.find(path => path !== '/') ?? paths[0]
 }
 
+/** The kernel allows megabytes of arguments. */
 const words = (cmdline: Uint8Array): string =>
-  splitNul(cmdline)
+  splitNul(cmdline.subarray(0, CMDLINE_LENGTH_MAX))
     .map(word => printable(word))
     .join(' ')
     .slice(0, CMDLINE_LENGTH_MAX)

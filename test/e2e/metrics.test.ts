@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import { buildCore } from '../core/build-core.ts'
 import { makeNode, noBinary } from '../lab/node.ts'
+import { noNodeExporter, scrape } from '../lab/node-exporter.ts'
 import { noPromtool, promtool } from '../lab/promtool.ts'
 
 const skip = noBinary() ?? false
@@ -59,6 +60,18 @@ t.test(
     t.match(await node.cli('sweep'), { code: 0, stdout: /^metrics\.textfile_dir: ENOENT.*$/m })
   },
 )
+
+t.test('node_exporter hands them on', { skip: skip || (noNodeExporter() ?? false) }, async t => {
+  const node = makeNode('[metrics]\ntextfile_dir = "$DIR/textfile"')
+  t.teardown(() => node.remove())
+  mkdirSync(join(node.dir, 'textfile'))
+  await node.handle(SPECIFIERS, buildCore().whole())
+  await node.cli('sweep')
+  const text = await scrape(t, join(node.dir, 'textfile'))
+  t.match(text, /^corelift_crashes_total\{.*\} 1$/m)
+  t.match(text, /^# TYPE corelift_hold_seconds histogram$/m)
+  t.match(text, /^node_textfile_scrape_error 0$/m)
+})
 
 t.test('a message goes to the webhook that a file names', { skip }, async t => {
   const received: string[] = []
