@@ -18,6 +18,7 @@ export function renderSweep(report: SweepReport): string {
     expired,
     leftAloneUntil,
     spoolProblem,
+    untold,
     drift,
   } = report
   const lines = [
@@ -36,6 +37,7 @@ export function renderSweep(report: SweepReport): string {
       ? [`${kernelLogLost} lines of the kernel log were overwritten before they were read`]
       : []),
     ...(spoolProblem === undefined ? [] : [spoolProblem]),
+    ...untold.map(problem => printable(problem)),
     ...(drift === undefined ? [] : [driftLine(drift)]),
     ...(leftAloneUntil === undefined
       ? []

@@ -426,6 +426,44 @@ export const CONFIG_TABLE = {
       text: 'Socket of the Docker Engine.',
     },
   },
+  metrics: {
+    textfile_dir: {
+      type: 'text',
+      default: undefined,
+      example: '/run/node_exporter/textfile',
+      form: absolutePath,
+      text: "Directory that node_exporter's textfile collector reads: each sweep writes corelift.prom into it, some KB. It must be there. Unset: no metrics.",
+    },
+  },
+  notify: {
+    webhook_url: {
+      type: 'text',
+      default: undefined,
+      example: 'https://hooks.example.com/services/T0/B0/secret',
+      form: { pattern: /^https?:\/\/[^\s]+$/, words: 'http://… or https://…' },
+      text: "Where sweeps send messages about crashes. Whoever knows the URL can send there too: where this file is not only root's to read, take webhook_url_file. Unset: nowhere.",
+    },
+    webhook_url_file: {
+      type: 'text',
+      default: undefined,
+      example: '/etc/corelift/webhook-url',
+      form: absolutePath,
+      text: 'A file that has the URL in its first line, where webhook_url is unset.',
+    },
+    format: {
+      type: 'choice',
+      choices: ['slack', 'cloudevents'],
+      default: 'slack',
+      text: 'A text for Slack and for those that take the same, or an event in JSON for programs.',
+    },
+    interval_seconds: {
+      type: 'integer',
+      default: 300,
+      min: 1,
+      max: 86_400,
+      text: 'Shortest time between two messages of this node. Crashes in between are in the next one, those of the same kind on one line.',
+    },
+  },
   node: {
     name: {
       type: 'text',

@@ -60,7 +60,7 @@ async function keep(beginning: Beginning, deps: HandleDeps): Promise<ExitCode> {
   done('stored')
 
   const files = await describeFiles(beginning)
-  const { journal } = outlets
+  const { journal, keys } = outlets
   const record: CrashRecord = {
     ...beginning,
     workload: (await describing).workload,
@@ -75,7 +75,7 @@ async function keep(beginning: Beginning, deps: HandleDeps): Promise<ExitCode> {
     version: deps.version,
   }
   const committed = await commit(record, beginning, outlets)
-  const code = report(deps.os, record, committed)
+  const code = report(deps.os, record, { committed, keys, storeUrl: config.store.url ?? '' }, beginning)
   noteEvent(config, keptEvent(record, committed, hold))
   // Without memory there is nothing to open in a debugger.
   const wanted = record.outcome === 'record' ? [] : (files?.stored ?? [])

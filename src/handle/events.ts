@@ -1,6 +1,7 @@
 // What a handler leaves for the node's metrics, its messages to people and the canary: one event for each crash, whatever
 // became of it.
 import { closeSync } from 'node:fs'
+import { hostname } from 'node:os'
 import { openStateDir } from '../budget/state-dir.ts'
 import type { Config } from '../config/table.ts'
 import type { CrashFacts, Place } from '../crash.ts'
@@ -9,7 +10,7 @@ import type { ProcessReading } from '../kernel/procfs.ts'
 import { printable } from '../printable.ts'
 import type { CrashEvent } from '../telemetry/crash-event.ts'
 import { appendEvent } from '../telemetry/event-log.ts'
-import { UNKNOWN_NAMESPACE } from '../workload/place.ts'
+import { NO_CONTAINER, UNKNOWN_NAMESPACE } from '../workload/place.ts'
 import type { Beginning } from './begin.ts'
 import type { Committed } from './commit.ts'
 import type { Hold } from './hold.ts'
@@ -75,7 +76,7 @@ export function lostEvent(
   why: string,
   { hold, node }: Config,
 ): CrashEvent {
-  const place = { namespace: UNKNOWN_NAMESPACE, pod: node.name ?? crash.hostname, container: '' }
+  const place = { namespace: UNKNOWN_NAMESPACE, pod: node.name ?? hostname(), container: NO_CONTAINER }
   const tookMilliseconds = millisecondsSinceStart()
   return {
     ...whoOf({ crash, reading, place }),

@@ -5,21 +5,28 @@ import { kernelLog, LOG_LEVEL, type LogLevel } from '../kernel/kmsg.ts'
 import type { Os } from '../os/os.ts'
 import { printable } from '../printable.ts'
 import type { Committed } from './commit.ts'
+import { coredumpEntry, type Kept } from './coredump-entry.ts'
 import { type CrashRecord, logLine } from './record.ts'
 
 type Sender = Pick<Os, 'sendDatagram'>
 
-/** Says what became of a crash. */
-export function report(os: Sender, record: CrashRecord, committed: Committed): ExitCode {
-  const { level, line } = logLine(record, committed.state === 'spooled' ? 'spooled' : 'stored')
-  log(os, committed.state === 'stored' ? level : LOG_LEVEL.warning, line + whereabouts(committed), {
-    CORELIFT_ID: record.id,
-    CORELIFT_NAMESPACE: record.place.namespace,
-    CORELIFT_POD: record.place.pod,
-    CORELIFT_CONTAINER: record.place.container,
-    CORELIFT_OUTCOME: record.outcome,
-    ...(record.signature !== undefined && { CORELIFT_SIGNATURE: printable(record.signature) }),
-  })
+/**
+ * Says what became of a crash.
+ * @param isSpent - It is one of a storm: the journal is to have little of it.
+ */
+export function report(
+  os: Sender,
+  record: CrashRecord,
+  kept: Kept,
+  { isSpent }: { readonly isSpent: boolean },
+): ExitCode {
+  const { committed } = kept
+  const summary = logLine(record, committed.state === 'spooled' ? 'spooled' : 'stored')
+  const line = summary.line + whereabouts(committed)
+  kernelLog(committed.state === 'stored' ? summary.level : LOG_LEVEL.warning, line)
+  const { essential, details } = coredumpEntry(record, line, kept)
+  // A node whose sockets have smaller buffers takes what matters most.
+  if (isSpent || !journalSend(os, { ...essential, ...details })) journalSend(os, essential)
   if (committed.state === 'spooled') return EXIT.spooled
   if (record.outcome === 'record') return EXIT.recordOnly
   if (record.core?.complete === false) return EXIT.incomplete
@@ -32,7 +39,7 @@ function whereabouts(committed: Committed): string {
   return ''
 }
 
-export function log(os: Sender, level: LogLevel, line: string, fields: Record<string, string> = {}): void {
+export function log(os: Sender, level: LogLevel, line: string): void {
   kernelLog(level, line)
-  journalSend(os, { MESSAGE: line, PRIORITY: level, SYSLOG_IDENTIFIER: 'corelift', ...fields })
+  journalSend(os, { MESSAGE: line, PRIORITY: level, SYSLOG_IDENTIFIER: 'corelift' })
 }

@@ -15,6 +15,7 @@ import { type Delivery, deliver } from './deliver.ts'
 import { type Drift, findDrift, type PatternAccess } from './drift.ts'
 import { recordDrops } from './dropped-crashes.ts'
 import { expire } from './expire.ts'
+import { type NodeFacts, publish } from './publish.ts'
 import {
   backoffAfter,
   openSweepLock,
@@ -58,6 +59,8 @@ export type SweepReport =
       readonly leftAloneUntil?: string
       /** Why `spool.dir` could not be used. */
       readonly spoolProblem?: string
+      /** What of metrics and messages failed, and why. */
+      readonly untold: readonly string[]
     } & Delivery)
 
 /**
@@ -113,15 +116,27 @@ async function sweepLocked(
       ...(problem && { spoolProblem: problem }),
       ...(drift && { drift }),
     }
+    const facts: NodeFacts = {
+      ...{ directory, config, node, spools, spoolProblem: problem, sweep: begun },
+      ...{ isPatternOurs: isPatternOurs(deps, drift), dropped: groups, kernelLogLost: lost },
+    }
+    const untold = await publish(facts, deps)
     const { backoff } = begun
     if (backoff && new Date(backoff.until) > now() && !options.atOnce)
-      return { state: 'swept', ...found, ...NOTHING_SENT, leftAloneUntil: backoff.until }
+      return { state: 'swept', ...found, untold, ...NOTHING_SENT, leftAloneUntil: backoff.until }
     const delivery = await deliverAll(spools, config, deps, options)
-    writeSweepState(directory, stateAfter(begun, delivery, deps))
-    return { state: 'swept', ...found, ...delivery }
+    const ended = stateAfter(begun, delivery, deps)
+    writeSweepState(directory, ended)
+    const later = await publish({ ...facts, sweep: ended, dropped: [], kernelLogLost: 0 }, deps)
+    return { state: 'swept', ...found, untold: [...new Set([...untold, ...later])], ...delivery }
   } finally {
     await Promise.all(spools.map(spool => spool.close()))
   }
+}
+
+function isPatternOurs({ pattern }: SweepDeps, drift: Drift | undefined): boolean | undefined {
+  if (pattern.installed() === undefined) return undefined
+  return drift === undefined || drift.isSetBack
 }
 
 const nodeOf = ({ node }: Pick<Config, 'node'>): string => node.name ?? hostname()

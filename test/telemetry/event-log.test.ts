@@ -1,25 +1,9 @@
 import { appendFileSync, closeSync, openSync, readFileSync, writeSync } from 'node:fs'
 import path from 'node:path'
 import t from 'tap'
-import { type CrashEvent, encodeEvent } from '../../src/telemetry/crash-event.ts'
+import { encodeEvent } from '../../src/telemetry/crash-event.ts'
 import { appendEvent, recentEvents, takeEvents } from '../../src/telemetry/event-log.ts'
-
-const event = (id: string, more: Partial<CrashEvent> = {}): CrashEvent => ({
-  id,
-  time: '2026-11-24T12:00:00.000Z',
-  pid: 4711,
-  comm: 'cart',
-  signal: 11,
-  place: { namespace: 'shop', pod: 'cart-0', container: 'app' },
-  workload: 'pod',
-  fate: 'full',
-  whereabouts: 'stored',
-  coreBytes: 1,
-  storedBytes: 1,
-  holdMilliseconds: 1,
-  tookMilliseconds: 1,
-  ...more,
-})
+import { crashEvent as event } from './events.ts'
 
 function directoryOf(t: Tap): { fd: number; path: string } {
   const path = t.testdir()
