@@ -108,8 +108,12 @@ async function upgrades(t: Test, guest: Guest): Promise<void> {
   await guest.output(`kill -CONT ${handler}`)
   await guest.waitForHandlers()
   t.match(await guest.recorded('held'), [{ outcome: 'full', core: { complete: true } }])
-  const stored = (await guest.recorded('looping')).map(manifest => manifest.crash.pid)
-  t.strictSame(stored.sort(), (await crashes()).sort(), 'no crash was lost')
+  const looping = await guest.recorded('looping')
+  t.strictSame(looping.map(({ crash }) => crash.pid).sort(), (await crashes()).sort(), 'no crash was lost')
+  t.ok(
+    looping.every(({ outcome }) => outcome === 'full'),
+    'nor a core',
+  )
 }
 
 /** Stops a handler while it uploads. Prints its pid. */
