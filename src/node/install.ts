@@ -1,9 +1,17 @@
 // `corelift install`: checks the node, changes it step by step, and proves by a crash that it works; or puts everything back.
+import { existsSync } from 'node:fs'
 import { cpus, totalmem } from 'node:os'
 import path from 'node:path'
 import type { Config } from '../config/table.ts'
 import { copyChange, linkedVersion, pruneVersions } from './binary.ts'
-import { pathChange, removeEmptyDirectories, setSysctl, startChange, sysctlChange } from './changes.ts'
+import {
+  pathChange,
+  removeEmptyDirectories,
+  removeTree,
+  setSysctl,
+  startChange,
+  sysctlChange,
+} from './changes.ts'
 import { encodeInstallState, type InstallState, readInstallState } from './install-state.ts'
 import {
   CONFIG_FILE,
@@ -132,12 +140,13 @@ function liveChanges(
   areChanged: () => boolean,
   plan: Plan,
   state: InstallState,
-  { systemd }: InstallOptions,
+  { root, systemd, config }: InstallOptions,
 ): Change[] {
   const reload = () => (areChanged() ? systemd.reload() : undefined)
   const rivals = state.before.activeUnits.filter(unit => plan.rivals.includes(unit))
   const stopped: string[] = []
   return [
+    ...leftByCrashes(root, config.budget.stateDir),
     { title: 'start what was stopped', undo: () => startAgain(systemd, stopped) },
     { title: 'systemctl daemon-reload', undo: reload },
     ...files,
@@ -155,6 +164,12 @@ const SYSCTL_ORDER: readonly SysctlName[] = [
   'kernel.core_pipe_limit',
   'kernel.core_pattern',
 ]
+
+/** What handlers keep on the node: nobody would ever send what waits there, the canary's crash for one. */
+function leftByCrashes(root: string, stateDir: string): Change[] {
+  const directory = path.join(root, stateDir)
+  return existsSync(directory) ? [] : [{ title: `remove ${stateDir}`, undo: () => removeTree(directory) }]
+}
 
 async function startAgain(systemd: Systemd, units: readonly string[]): Promise<void> {
   for (const unit of units) await systemd.start(unit)

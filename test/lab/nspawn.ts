@@ -24,7 +24,11 @@ const APT_SOURCES = [
 export function whyNoNspawn(programs: readonly string[] = []): string | undefined {
   const lacking = whyNoLab(['mmdebstrap', 'systemd-nspawn', 'prlimit', 'mount', 'umount', ...programs])
   if (lacking !== undefined) return lacking
-  if (ownHierarchies().length === 0) return 'needs cgroup v2'
+  return ownHierarchies().length === 0 ? 'needs cgroup v2' : whyNoPackageSources()
+}
+
+/** Why makeTree() has nothing to take packages from, or undefined. */
+export function whyNoPackageSources(): string | undefined {
   return APT_SOURCES.some(file => existsSync(file))
     ? undefined
     : 'needs the package sources of Debian or Ubuntu'
