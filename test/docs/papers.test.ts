@@ -13,7 +13,7 @@ const markdownIn = (directory: string): string[] =>
   readdirSync(join(ROOT, directory))
     .filter(name => name.endsWith('.md'))
     .map(name => join(directory, name))
-const PAPERS = ['.', 'docs', 'docs/adr', 'bench'].flatMap(markdownIn)
+const PAPERS = ['.', 'docs', 'docs/adr', 'bench', 'deploy'].flatMap(markdownIn)
 
 const matchesOf = (text: string, pattern: RegExp): string[] =>
   [...text.matchAll(pattern)].map(([, found = '']) => found)
