@@ -132,6 +132,16 @@ export function parseStat(stat: HostileBytes): ProcessStat | undefined {
   return { ppid: Number(ppid), threads: Number(threads), startTimeTicks: BigInt(start!) }
 }
 
+/**
+ * A thread's id in its process's own pid namespace: the last of `NSpid:`, proc_pid_status(5), where the kernel escapes a comm
+ * that would begin a line.
+ */
+export function idInOwnNamespace(pid: number, tid: number): number | undefined {
+  const status = readBounded(`/proc/${pid}/task/${tid}/status`, FILES.status) ?? Buffer.alloc(0)
+  const id = /^NSpid:.*\t(\d+)$/m.exec(status.toString('latin1'))?.[1]
+  return id === undefined ? undefined : Number(id)
+}
+
 /** Splits NUL-separated text, such as cmdline: an empty last element is only the terminator. */
 export function splitNul(bytes: HostileBytes): HostileBytes[] {
   const parts: HostileBytes[] = []
