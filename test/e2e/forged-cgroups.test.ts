@@ -1,9 +1,10 @@
 // Crashes in cgroups that were made to look like somebody else's, through the real kernel: never under another's name.
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, readFileSync, rmdirSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import t from 'tap'
 import type { Manifest } from '../../src/store/manifest.ts'
+import { CGROUP2, withCgroup } from '../lab/cgroups.ts'
 import { startContainerd, whyNoContainerd } from '../lab/containerd.ts'
 import { crasherImage, IMAGE } from '../lab/crasher-image.ts'
 import { noKernelControl, startCrasher, underPattern } from '../lab/kernel.ts'
@@ -13,27 +14,6 @@ const skip = noKernelControl() ?? noBinary() ?? whyNoContainerd() ?? false
 
 /** No machine is so busy that a runtime that works needs it. */
 const ANSWER_MS_MAX = 30_000
-
-/** Where cgroup v2 is mounted: proc(5), /proc/<pid>/mountinfo. */
-const CGROUP2 = readFileSync('/proc/self/mountinfo', 'utf8')
-  .split('\n')
-  .find(line => line.includes(' - cgroup2 '))
-  ?.split(' ')[4]
-
-/** Makes cgroups down to the last one, runs something, and removes those that it has made. */
-async function withCgroup<T>(path: string, use: (directory: string) => Promise<T>): Promise<T> {
-  const directory = join(CGROUP2!, path)
-  const first = mkdirSync(directory, { recursive: true }) ?? `${directory}/`
-  try {
-    return await use(directory)
-  } finally {
-    let made = directory
-    while (made.startsWith(first)) {
-      rmdirSync(made)
-      made = dirname(made)
-    }
-  }
-}
 
 t.test('a cgroup made by hand', { skip: skip || (CGROUP2 === undefined && 'needs cgroup v2') }, async t => {
   const containerd = await startContainerd(t)
