@@ -122,6 +122,8 @@ export type RefusalReason =
   | 'head-invalid' // an ELF core whose head contradicts itself
   | 'elf-32bit' // a core of a 32-bit process
   | 'elf-big-endian'
+  | 'chained' // it went to the handler that was there before (node.chain_host_processes)
+  | 'chain-failed' // … which ended with an error
   | 'store' // the store did not take the core
   | 'deadline' // it was read for hold.seconds_max, and what came by then was kept
   | 'spool' // the spool lost it or had to make room, or it became too old there

@@ -6,7 +6,7 @@ import type { CrashFacts, Place, RefusalReason } from '../crash.ts'
 import type { Os } from '../os/os.ts'
 import { printable } from '../printable.ts'
 import { isStreamed, lowered, standingOf } from './ladder.ts'
-import type { Rung, Standing } from './ladder.ts'
+import type { Lowering, Rung, Standing } from './ladder.ts'
 import { changeLedger } from './ledger-file.ts'
 import { tally } from './ledger.ts'
 import type { Ledger } from './ledger.ts'
@@ -68,6 +68,8 @@ export interface AdmissionRequest {
   readonly policy: Pick<Policy, 'capture' | 'coreBytesMax' | 'rate' | 'rule' | 'from'>
   readonly config: Pick<Config, 'budget' | 'capture' | 'mini'>
   readonly os: Pick<Os, 'tryLock'>
+  /** As `LadderFacts.ceiling`. */
+  readonly ceiling?: Lowering | undefined
   /** For tests. */
   readonly nodeFacts?: NodeFacts
   readonly clock?: Pick<SlotOptions, 'sleep' | 'now'> & { readonly wall?: () => number }

@@ -69,6 +69,8 @@ export interface LadderFacts {
   readonly policy: Pick<Policy, 'capture' | 'coreBytesMax' | 'from'>
   readonly config: Pick<Config, 'budget' | 'capture' | 'mini'>
   readonly nodeFacts: NodeFacts
+  /** What is left to keep, where others have had the core. */
+  readonly ceiling?: Lowering | undefined
 }
 
 /** Where a crash stands by what it is, what may be kept of it, and how the node is off. */
@@ -79,11 +81,13 @@ export function standingOf(facts: LadderFacts): Standing {
     coreBytesMax: Infinity,
     miniBytesMax: Math.max(bytesMax, bytesLimit),
   }
-  return [byPolicy, byRlimit, bySize, byMemory, byPressure].reduce(
+  return [byCeiling, byPolicy, byRlimit, bySize, byMemory, byPressure].reduce(
     (standing, rule) => (standing.rung === 'record' ? standing : lowered(standing, rule(facts))),
     top,
   )
 }
+
+const byCeiling = ({ ceiling }: LadderFacts): Lowering | undefined => ceiling
 
 function byPolicy({ policy }: LadderFacts): Lowering | undefined {
   const { capture, from } = policy

@@ -480,7 +480,7 @@ export const CONFIG_TABLE = {
     chain_host_processes: {
       type: 'boolean',
       default: false,
-      text: 'Whether crashes of processes that are in no container go to the handler that was there before `corelift install` (systemd-coredump, apport). They leave a record here that says so.',
+      text: 'Whether crashes of processes that are in no container go to the handler that was there before `corelift install` (systemd-coredump, apport), which may take ten minutes whatever hold.seconds_max says. They leave a record with their stacks here; a mini core, where that handler fails. A rule with `capture = "off"` goes before.',
     },
   },
 } as const satisfies Record<string, Record<string, ConfigKey>>

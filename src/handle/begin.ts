@@ -19,6 +19,7 @@ import { placeOf } from '../workload/place.ts'
 import { type Resolved, resolveWorkload } from '../workload/resolve.ts'
 import type { Zstd } from '../zstd/codec.ts'
 import { examine, type Examination } from './examine.ts'
+import type { Chained } from './chain.ts'
 import { type HeldFiles, holdFiles } from './held-files.ts'
 import { Hold } from './hold.ts'
 import { CoreInput, type HeadReading } from './input.ts'
@@ -66,6 +67,8 @@ export interface Beginning {
   readonly zstd: () => Zstd
   /** It is foreseen that nothing but a record is left: in a storm, which needs no kit of each crash either. */
   readonly isSpent: boolean
+  /** Absent: nobody else was given the crash. */
+  readonly chained?: Chained
   readonly durations: Record<string, number>
   readonly warnings: readonly string[]
   /** Notes when a step was done. */

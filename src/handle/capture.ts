@@ -29,7 +29,16 @@ import { type CoreSource, kernelsCore, storeCore, trimmedCore } from './stream.t
 export async function capture(crash: CrashFacts, config: Config, deps: HandleDeps): Promise<ExitCode> {
   const beginning = await begin(crash, config, deps)
   if (beginning.policy.capture === 'off') return keepNothing(beginning, deps.os)
-  return await keep(beginning, deps)
+  if (!isForFormerHandler(beginning)) return await keep(beginning, deps)
+  const outlets = new Outlets(beginning, deps.os, deps.version)
+  await outlets.noted
+  const { chain } = await import('./chain.ts')
+  return await keep(await chain(beginning, deps.os), deps, outlets)
+}
+
+/** Nothing of a container's ever goes to a program of the host's. */
+function isForFormerHandler({ config, named }: Beginning): boolean {
+  return config.node.chainHostProcesses && named.kind === 'host'
 }
 
 /** `capture = "off"`: the log is all that hears of the crash. */
@@ -43,7 +52,8 @@ function keepNothing(beginning: Beginning, os: Os): ExitCode {
   return EXIT.ok
 }
 
-async function keep(beginning: Beginning, deps: HandleDeps): Promise<ExitCode> {
+/** @param noted - Where notes of the crash have been taken already. */
+async function keep(beginning: Beginning, deps: HandleDeps, noted?: Outlets): Promise<ExitCode> {
   const { config, describing, done, hold, store } = beginning
   const admission = await admitCore(beginning, deps.os)
   const packed = beginning.isSpent ? undefined : await kitWithin(beginning, admission)
@@ -51,7 +61,7 @@ async function keep(beginning: Beginning, deps: HandleDeps): Promise<ExitCode> {
   if (source === undefined) hold.release()
   done('admitted')
 
-  const outlets = new Outlets(beginning, deps.os, deps.version)
+  const outlets = noted ?? new Outlets(beginning, deps.os, deps.version)
   if (source) deps.os.dropUnused()
   else outlets.patience.processGone()
   const storing = storeKit(beginning, packed, outlets)
@@ -116,11 +126,14 @@ interface Reduction {
 }
 
 async function admitCore(beginning: Beginning, os: Os): Promise<Admission> {
-  const { crash, head, place, policy, signature, config } = beginning
+  const { crash, head, place, policy, signature, config, chained } = beginning
+  if (chained?.state === 'taken')
+    return { rung: 'record', reason: 'chained', text: chained.text, warnings: [] }
   if (head.scan.state === 'refused')
     return { rung: 'record', reason: head.scan.reason, text: head.scan.detail, warnings: [] }
   const { bytesExpected } = head.scan.head
-  return await admit({ bytesExpected, crash, place, policy, signature, config, os })
+  const ceiling = chained && ({ rung: 'mini', reason: 'chain-failed', text: chained.text } as const)
+  return await admit({ bytesExpected, crash, place, policy, signature, config, os, ceiling })
 }
 
 /** The kit with the mini core, where that may be kept as it was read; else one with a smaller one, or none. */

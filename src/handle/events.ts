@@ -43,7 +43,7 @@ export function keptEvent(
     ...timesOf(hold),
     id,
     workload: workload.kind,
-    fate: outcome,
+    fate: reduction?.reason === 'chained' ? 'chained' : outcome,
     whereabouts: committed.state,
     ...(reduction && { reason: reduction.reason }),
     ...(why !== undefined && { why: printable(why) }),

@@ -4,7 +4,9 @@ export class Hold {
   readonly secondsMax: number
   readonly #letGo: (() => void)[] = []
   #isOver = false
+  #timer: NodeJS.Timeout
   #endedAt: number | undefined
+  readonly #over: () => void
   /** Fulfilled at the deadline, also when the process was let go before. */
   readonly whenOver: Promise<void>
 
@@ -13,12 +15,26 @@ export class Hold {
     this.secondsMax = secondsMax
     let over: () => void = () => undefined
     this.whenOver = new Promise(resolve => (over = resolve))
-    const left = Math.max(0, secondsMax * 1000 - performance.now())
-    setTimeout(() => {
-      this.#isOver = true
-      this.release()
-      over()
-    }, left)
+    this.#over = over
+    this.#timer = this.#endIn(secondsMax * 1000 - performance.now())
+  }
+
+  #endIn(milliseconds: number): NodeJS.Timeout {
+    return setTimeout(
+      () => {
+        this.#isOver = true
+        this.release()
+        this.#over()
+      },
+      Math.max(0, milliseconds),
+    )
+  }
+
+  /** Moves the deadline to so many seconds from now, unless it has come. */
+  postpone(seconds: number): void {
+    if (this.#isOver) return
+    clearTimeout(this.#timer)
+    this.#timer = this.#endIn(seconds * 1000)
   }
 
   /** The deadline has come: what was not read by then is not to be had any more. */

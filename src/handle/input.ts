@@ -7,7 +7,7 @@ import { AGAIN, type Os } from '../os/os.ts'
 
 const KIB = 1024
 /** The kernel fills a pipe while we compress: a larger one means fewer turns. 1 MiB is fs.pipe-max-size's default. */
-const PIPE_BYTES = 1024 * KIB
+export const PIPE_BYTES = 1024 * KIB
 const READ_BYTES = 256 * KIB
 /** Sockets get a turn after this much input, however fast it comes: one moves a fraction of a part at each. */
 const TURN_BYTES = 1024 * KIB

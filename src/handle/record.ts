@@ -153,7 +153,8 @@ export function logLine(record: CrashRecord, kept: 'stored' | 'spooled'): { leve
           ? 'record only'
           : 'record spooled'
         : `mini core of ${mini.bytes} bytes ${kept}`
-    return { level: LOG_LEVEL.warning, line: `${who}: ${what}${why}, id ${id}` }
+    const level = reduction?.reason === 'chained' ? LOG_LEVEL.notice : LOG_LEVEL.warning
+    return { level, line: `${who}: ${what}${why}, id ${id}` }
   }
   const sizes = `${core.bytesReceived} bytes as ${core.bytesStored}`
   if (!core.complete) {

@@ -35,7 +35,8 @@ export function kernelsCore(input: CoreInput, head: CoreHead, { bytes }: HeadRea
   }
 }
 
-async function* chunksOf(input: CoreInput, begun: Uint8Array): AsyncGenerator<Uint8Array> {
+/** What was read of a core so far, and all that is still to come. */
+export async function* chunksOf(input: CoreInput, begun: Uint8Array): AsyncGenerator<Uint8Array> {
   for (let chunk = begun; chunk.length > 0; chunk = await input.read()) yield chunk
 }
 

@@ -9,6 +9,7 @@ const { symbols: libc } = dlopen('libc.so.6', {
   flock: { args: [FFIType.i32, FFIType.i32], returns: FFIType.i32 },
   madvise: { args: [FFIType.u64, FFIType.u64, FFIType.i32], returns: FFIType.i32 },
   memfd_create: { args: [FFIType.ptr, FFIType.u32], returns: FFIType.i32 },
+  pipe2: { args: [FFIType.ptr, FFIType.i32], returns: FFIType.i32 },
   poll: { args: [FFIType.ptr, FFIType.u64, FFIType.i32], returns: FFIType.i32 },
   read: { args: [FFIType.i32, FFIType.ptr, FFIType.u64], returns: FFIType.i64_fast },
   sendto: {
@@ -26,6 +27,7 @@ const F_GETFL = 3
 const F_SETFL = 4
 const F_SETPIPE_SZ = 1031
 const O_NONBLOCK = 0o4000
+const O_CLOEXEC = 0o2000000
 const LOCK_EX_NB = 2 | 4
 const POLLIN = 1
 const AF_UNIX = 1
@@ -64,6 +66,14 @@ export const libcOs: Os = {
     libc.fcntl(fd, F_SETPIPE_SZ, pipeBytes)
     libc.fcntl(fd, F_SETFL, libc.fcntl(fd, F_GETFL, 0) | O_NONBLOCK)
     return fd
+  },
+
+  pipe(bytes) {
+    const ends = new Int32Array(2)
+    if (libc.pipe2(ptr(ends), O_CLOEXEC) < 0) throw failure('pipe2')
+    const [readEnd, writeEnd] = ends as unknown as [number, number]
+    libc.fcntl(writeEnd, F_SETPIPE_SZ, bytes)
+    return { readEnd, writeEnd }
   },
 
   read(fd, into) {

@@ -16,6 +16,11 @@ export interface Os {
    * @returns The descriptor, close-on-exec.
    */
   takeStdin(pipeBytes: number): number
+  /**
+   * pipe2(2), enlarged as takeStdin's.
+   * @returns Its ends, both blocking and close-on-exec.
+   */
+  pipe(bytes: number): { readonly readEnd: number; readonly writeEnd: number }
   /** read(2). @returns Bytes read, 0 at the end, AGAIN when nothing is there yet. */
   read(fd: number, into: Uint8Array): number
   /** poll(2) for input. @returns Whether something (or the end) can be read within the time. */

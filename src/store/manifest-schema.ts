@@ -23,6 +23,8 @@ const REASONS: Record<RefusalReason, true> = {
   'head-invalid': true,
   'elf-32bit': true,
   'elf-big-endian': true,
+  chained: true,
+  'chain-failed': true,
   store: true,
   deadline: true,
   spool: true,

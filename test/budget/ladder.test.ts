@@ -139,3 +139,14 @@ t.test('the kernel of a node says how it is off for memory', async t => {
   const percent = procNode.memoryPressurePercent()
   t.ok(percent === undefined || (percent >= 0 && percent <= 100))
 })
+
+t.test('what others have had is not kept here, whatever is allowed', async t => {
+  const ceiling = { rung: 'mini', reason: 'chain-failed', text: 'the core went elsewhere' } as const
+  t.match(standingOf({ ...facts, ceiling }), {
+    rung: 'mini',
+    reason: 'chain-failed',
+    miniBytesMax: MINI_LIMIT,
+  })
+  const record = { ...facts.policy, capture: 'record', from: { capture: 'policy.rules[1].capture' } } as const
+  t.match(standingOf({ ...facts, ceiling, policy: record }), { rung: 'record', reason: 'policy' })
+})

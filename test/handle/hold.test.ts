@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { Hold } from '../../src/handle/hold.ts'
 
@@ -33,4 +34,18 @@ t.test('how long a process was held ends when it is let go', async t => {
   t.ok(before > 0 && before <= held && held <= performance.now())
   await hold.whenOver
   t.equal(hold.milliseconds, held)
+})
+
+t.test('a deadline that is postponed comes later, one that has come does not', async t => {
+  const letGo: string[] = []
+  const hold = new Hold(0)
+  hold.holds(() => letGo.push('input'))
+  hold.postpone(3600)
+  await sleep(1) // a timer that was to fire comes first
+  t.strictSame([hold.isOver, letGo], [false, []])
+  hold.postpone(0)
+  await hold.whenOver
+  t.strictSame([hold.isOver, letGo], [true, ['input']])
+  hold.postpone(3600)
+  t.equal(hold.isOver, true, 'and no timer keeps this process')
 })
