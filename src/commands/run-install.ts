@@ -13,6 +13,7 @@ import { systemd } from '../node/systemctl.ts'
 import type { Step } from '../node/transaction.ts'
 import { uninstall } from '../node/uninstall.ts'
 import { sweep } from '../sweep/sweep.ts'
+import { textfileIn } from '../sweep/textfile.ts'
 import { type CrashEvent } from '../telemetry/crash-event.ts'
 import { recentEvents } from '../telemetry/event-log.ts'
 import { readCanaryBack } from './canary-back.ts'
@@ -84,6 +85,7 @@ export async function runUninstall(session: Session, options: UninstallCliOption
     dryRun: options.dryRun ?? false,
     purge: options.purge ?? false,
     leftovers: config === undefined ? [] : [config.budget.stateDir, config.spool.dir ?? []].flat(),
+    metricsFile: config?.metrics.textfileDir && textfileIn(config.metrics.textfileDir),
     sendWaiting: () => (config === undefined ? Promise.resolve(0) : sendWaiting(session, config)),
     interrupted: io.interrupted,
   })

@@ -115,10 +115,13 @@ function* readDevice(fd: number): Generator<Uint8Array> {
   }
 }
 
-/** @returns Bytes; 0: it was overwritten just now, the next read is of the oldest that is left; undefined: none yet. */
+/**
+ * @returns Bytes; 0: it was overwritten just now, the next read is of the oldest that is left; undefined: none yet, or what
+ * stands for the device in a container (/dev/null, a pipe) has none.
+ */
 function readRecord(fd: number, buffer: Uint8Array): number | undefined {
   try {
-    return readSync(fd, buffer, 0, buffer.length, null)
+    return readSync(fd, buffer, 0, buffer.length, null) || undefined
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'EPIPE' ? 0 : undefined
   }

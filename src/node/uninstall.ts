@@ -26,6 +26,8 @@ export interface UninstallOptions extends Omit<CarryOutOptions, 'afterFailure'> 
   readonly purge: boolean
   /** `budget.state_dir`, `spool.dir`: what handlers left on the node. */
   readonly leftovers: readonly string[]
+  /** Of the node's metrics, which nobody would write any more. */
+  readonly metricsFile: string | undefined
   /** Sends what waits. @returns How many crashes still wait. */
   readonly sendWaiting: () => Promise<number>
   readonly systemd: Systemd
@@ -139,12 +141,13 @@ function sending(found: { waiting: number }, { sendWaiting }: UninstallOptions):
 function forgetting(
   state: InstallState,
   found: { waiting: number },
-  { root, purge, leftovers }: UninstallOptions,
+  { root, purge, leftovers, metricsFile }: UninstallOptions,
 ): Change[] {
   const { prefix } = state
   const isKept = () => found.waiting > 0 && !purge
   return [
     ...leftovers.map(directory => removeChange(root, directory, isKept)),
+    ...(metricsFile === undefined ? [] : [removeChange(root, metricsFile)]),
     ...(purge ? [removeChange(root, path.dirname(CONFIG_FILE))] : []),
     // What runs keeps its file until it ends.
     ...(prefix === undefined ? [] : [removeChange(root, versionsDir(prefix))]),

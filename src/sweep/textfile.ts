@@ -10,6 +10,9 @@ const CREATE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | const
 /** node_exporter is not root. */
 const MODE = 0o644
 
+/** @param directory - `metrics.textfile_dir`. */
+export const textfileIn = (directory: string): string => path.join(directory, FILE)
+
 /** @throws As `openSync` does. */
 export function writeTextfile(directory: string, text: string): void {
   const incoming = path.join(directory, INCOMING)
@@ -21,5 +24,5 @@ export function writeTextfile(directory: string, text: string): void {
   } finally {
     closeSync(fd)
   }
-  renameSync(incoming, path.join(directory, FILE))
+  renameSync(incoming, textfileIn(directory))
 }
