@@ -8,7 +8,8 @@ import { gdb, noBinary } from '../lab/node.ts'
 import { whyNoVm } from '../lab/vm.ts'
 import { bootGuest, BUILT, CONFIG, crasherAs, type Guest, NEXT, STORE_URL_DIR, UNREACHABLE } from './guest.ts'
 
-const OURS = `${corePattern(['/usr/local/bin/corelift', 'handle'])}\n64\n2\n`
+const PATTERN = corePattern(['/usr/local/bin/corelift', 'handle'])
+const OURS = `${PATTERN}\n64\n2\n`
 
 t.test('a node with systemd-coredump', { skip: noBinary() ?? whyNoVm() ?? false }, async t => {
   const lab = t.testdir()
@@ -98,10 +99,11 @@ async function upgrades(t: Test, guest: Guest): Promise<void> {
   const crashMore = (count: number) =>
     guest.output(`until [ "$(wc -l <${CRASHED})" -ge ${count} ]; do sleep 0.2; done`)
   await crashMore(3)
+  await guest.output(`: >${GAPS}; (${WATCH}) >/dev/null 2>&1 &`)
   await guest.output(`${NEXT} install`)
+  t.equal(await guest.output(`touch ${SEEN_ENOUGH}; cat ${GAPS}`), '', 'the kernel always had what to start')
   await crashMore((await crashes()).length + 3)
   await guest.output(`touch ${STOP}; while systemctl is-active crash-loop; do sleep 0.2; done`)
-  await guest.output(`rm ${STOP}`)
 
   t.equal(await guest.output(`readlink /proc/${handler}/exe`), formerBinary, 'it runs as it did')
   t.not(await guest.output('realpath /usr/local/bin/corelift'), formerBinary, 'which is not what starts now')
@@ -126,7 +128,15 @@ echo $handler`
 /** On a tmpfs of the guest. */
 const CRASHED = '/run/crashed'
 const STOP = '/run/crash-no-more'
+const GAPS = '/run/gaps'
+const SEEN_ENOUGH = '/run/seen-enough'
 const CRASH_LOOP = `while [ ! -e ${STOP} ]; do ${crasherAs('looping')} & wait $!; echo $! >>${CRASHED}; done`
+
+/** Looks some thousand times a second: a crash would have to begin in the very moment of a gap. */
+const WATCH = `while [ ! -e ${SEEN_ENOUGH} ]; do
+  read -r pattern </proc/sys/kernel/core_pattern
+  [ -x /usr/local/bin/corelift ] && [ "$pattern" = '${PATTERN}' ] || date >>${GAPS}
+done`
 
 /** Lines that are gone, and those that are new. */
 function differences(before: readonly string[], after: readonly string[]): string[] {
