@@ -5,6 +5,7 @@ import { Command, type OutputConfiguration } from 'commander'
 import { CONFIG_TABLE } from '../config/table.ts'
 import type { Define } from './define.ts'
 import { defineBucket } from './define-bucket.ts'
+import { defineCompletion } from './define-completion.ts'
 import { defineConfig } from './define-config.ts'
 import { defineDebug } from './define-debug.ts'
 import { defineDoctor } from './define-doctor.ts'
@@ -22,7 +23,7 @@ export const NODE_GROUP = 'On a node, as root:'
 const GROUPS: readonly { heading: string; defines: readonly Define[] }[] = [
   { heading: 'Crashes:', defines: [definePeople, defineDebug, defineShare, defineServe] },
   { heading: NODE_GROUP, defines: [defineInstall, defineNode, defineDoctor] },
-  { heading: 'Set-up:', defines: [defineBucket, defineConfig] },
+  { heading: 'Set-up:', defines: [defineBucket, defineConfig, defineCompletion] },
 ]
 
 /**
