@@ -29,8 +29,17 @@ const LINTIAN_OVERRIDES = [
   'hardening-no-relro',
 ]
 
-/** @returns The package's path. */
-export function buildDeb(source: PackageSource, work: string, out: string): string {
+/**
+ * @param work - A directory for what is made on the way.
+ * @param packing - `fast` for tests of the whole binary: a third larger, in a fifth of the time.
+ * @returns The package's path, in `out`.
+ */
+export function buildDeb(
+  source: PackageSource,
+  work: string,
+  out: string,
+  packing: 'small' | 'fast' = 'small',
+): string {
   const tree = join(work, 'deb')
   stageTree(tree, source, 'usr/share/zsh/vendor-completions')
   const doc = 'usr/share/doc/corelift'
@@ -47,7 +56,8 @@ export function buildDeb(source: PackageSource, work: string, out: string): stri
   mkdirSync(out, { recursive: true })
   const file = join(out, `corelift_${debVersion(source)}_amd64.deb`)
   // xz: Debian's own tools take no newer one yet.
-  run('dpkg-deb', ['--root-owner-group', '-Zxz', '--build', tree, file], source.epochSeconds)
+  const level = packing === 'fast' ? ['-z1'] : []
+  run('dpkg-deb', ['--root-owner-group', '-Zxz', ...level, '--build', tree, file], source.epochSeconds)
   return file
 }
 

@@ -6,7 +6,10 @@ import { nodeScript } from './node-script.ts'
 import { run } from './run.ts'
 import { filesOf, put, setModes, stageTree, type PackageSource } from './tree.ts'
 
-/** @returns The package's path. */
+/**
+ * @param work - A directory for what is made on the way.
+ * @returns The package's path, in `out`.
+ */
 export function buildRpm(source: PackageSource, work: string, out: string): string {
   const tree = join(work, 'rpm')
   stageTree(tree, source, 'usr/share/zsh/site-functions')
