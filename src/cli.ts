@@ -1,55 +1,25 @@
 // The people's entry: arguments to a command, its result to a rendering, errors to messages and exit codes. Everything
 // but this file's types is loaded on demand, so that the kernel's entry pays for none of it.
 
-import type { Command } from 'commander'
-import { STORE_KEYS, type CliDeps, type Session } from './commands/session.ts'
+import type { CliDeps, Session } from './commands/session.ts'
 import type { Io } from './commands/terminal.ts'
 import { CoreliftError, EXIT, type ExitCode } from './errors.ts'
 
 /** Enough to remove a partial file. */
 const CLEANUP_MS = 1000
 
-async function addGlobalOptions(program: Command): Promise<void> {
-  const { CONFIG_TABLE } = await import('./config/table.ts')
-  program.option('--config <file>', 'configuration file (default: ~/.config/corelift, /etc/corelift)')
-  for (const key of STORE_KEYS) {
-    const { type, text } = CONFIG_TABLE.store[key]
-    const flag = `--store-${key.replaceAll('_', '-')}`
-    program.option(type === 'boolean' ? flag : `${flag} <${key.replaceAll('_', '-')}>`, text)
-  }
-  program.option('--json', 'results and errors as JSON').option('--no-color', 'no colours, as with NO_COLOR')
-}
-
 /** Parses and runs; what commander has to say comes back as texts, for streams that may fail. */
 async function parseAndRun(argv: readonly string[], session: Session): Promise<void> {
-  const { Command, CommanderError } = await import('commander')
+  const { CommanderError } = await import('commander')
+  const { buildProgram } = await import('./commands/program.ts')
   const { write } = await import('./commands/terminal.ts')
   let out = ''
   let err = ''
-  const program = new Command('corelift')
-    .description('Crash dumps off the node and into object storage, by pod name.')
-    .version(session.deps.version)
-    .exitOverride()
-    .configureHelp({ showGlobalOptions: true })
-    .configureOutput({
-      writeOut: text => void (out += text),
-      writeErr: text => void (err += text),
-      outputError: () => undefined,
-    })
-    .addHelpText('after', '\nEach command explains itself, its exit codes too: corelift ls --help')
-  await addGlobalOptions(program)
-  const { definePeople } = await import('./commands/define-people.ts')
-  const { defineDebug } = await import('./commands/define-debug.ts')
-  const { defineShare } = await import('./commands/define-share.ts')
-  const { defineServe } = await import('./commands/define-serve.ts')
-  const { defineInstall } = await import('./commands/define-install.ts')
-  const { defineNode } = await import('./commands/define-node.ts')
-  const { defineDoctor } = await import('./commands/define-doctor.ts')
-  const { defineConfig } = await import('./commands/define-config.ts')
-  const { defineBucket } = await import('./commands/define-bucket.ts')
-  const peoples = [definePeople, defineDebug, defineShare, defineServe]
-  for (const define of [...peoples, defineInstall, defineNode, defineDoctor, defineBucket, defineConfig])
-    define(program, session)
+  const program = buildProgram(session, {
+    writeOut: text => void (out += text),
+    writeErr: text => void (err += text),
+    outputError: () => undefined,
+  })
   try {
     await program.parseAsync([...argv], { from: 'user' })
   } catch (error) {

@@ -1,5 +1,6 @@
 // Commands that open a crash in a debugger of this machine, and what they keep here.
 import { Option, type Command } from 'commander'
+import { DEBUGGERS } from '../debug/debuggers.ts'
 import { COMMON_CODES, type Define, ending, NAMESPACE_OPTION, TARGET } from './define.ts'
 
 const FETCH_CODES = ['E_CRASH_UNKNOWN', 'E_CORE_ABSENT', 'E_CORE_CORRUPT', 'E_DEBUGGER', 'E_OUTPUT'] as const
@@ -25,7 +26,12 @@ export const defineDebug: Define = (program, session) => {
       .argument('<id|pod>', TARGET)
       .argument('[args...]', "the debugger's own arguments, after --"),
   )
-    .addOption(new Option('--debugger <name>', 'gdb, lldb, dlv; none prints the paths and a command line'))
+    .addOption(
+      new Option('--debugger <name>', 'none prints the paths and a command line').choices([
+        ...DEBUGGERS,
+        'none',
+      ]),
+    )
     .option('--batch <command>', 'run this command of the debugger and end; may be given again', collect)
     .addHelpText(
       'after',

@@ -55,7 +55,7 @@ export const defineNode: Define = (program, session) => {
     .option('--now', 'do not wait for the jitter, nor for a store that asked for fewer requests')
     .addHelpText(
       'after',
-      `${ending(['E_USAGE', 'E_CONFIG', ...STORE_CODES], 'corelift sweep', 'corelift sweep --now --json')}
+      `${ending(['E_USAGE', 'E_CONFIG', 'E_SPOOL', ...STORE_CODES], 'corelift sweep', 'corelift sweep --now --json')}
 Ends with 5 as long as something waits that the store did not take.`,
     )
     .action(async (_options, command: Command) => {
@@ -78,7 +78,7 @@ function defineHandle(program: Command): void {
     .option('--specifiers', 'print the specifiers, in the order in which it takes them')
     .addHelpText(
       'after',
-      `${ending(['E_SPECIFIERS', 'E_CONFIG', ...STORE_CODES], 'corelift handle --specifiers')}
+      `${ending(['E_SPECIFIERS', 'E_CONFIG', 'E_SPOOL', ...STORE_CODES], 'corelift handle --specifiers')}
 A crash that left a record without a core ends with 10, one whose core is not complete with 11, one that left a trimmed
 or a mini core with 12, and one that waits for a sweep, for want of a store, with 13.`,
     )
