@@ -53,7 +53,7 @@ export async function flyCanary(options: CanaryOptions): Promise<CanaryReport> {
       hint: 'corelift install sets it, and corelift doctor says who took it',
     })
   const startedAt = new Date()
-  const pid = await crash()
+  const pid = await crash(options.secondsMax)
   const event = await eventOf(pid, startedAt, options)
   if (event.whereabouts === 'spooled' || event.fate === 'lost')
     throw new CoreliftError(
@@ -67,13 +67,23 @@ export async function flyCanary(options: CanaryOptions): Promise<CanaryReport> {
 }
 
 /** @returns The pid of a process that crashed. */
-async function crash(): Promise<number> {
+async function crash(secondsMax: number): Promise<number> {
   const child = spawn('/bin/sh', ['-c', SCRIPT], { stdio: ['pipe', 'pipe', 'ignore'] })
   const ended = once(child, 'close') as Promise<[number | null, NodeJS.Signals | null]>
   await Promise.race([once(child.stdout, 'data'), ended])
   child.stdin.on('error', () => undefined) // it has ended: `ended` tells how
   child.stdin.end('\n')
-  const [, signal] = await ended
+  const signal = await Promise.race([
+    ended.then(([, signal]) => signal ?? 'no signal'),
+    sleep(secondsMax * 1000, 'late' as const, { ref: false }),
+  ])
+  if (signal === 'late') {
+    // SIGKILL ends its dump as well.
+    child.kill('SIGKILL')
+    throw new CoreliftError('E_CANARY', `the handler still held the crashed process after ${secondsMax} s`, {
+      hint: 'journalctl -t corelift may tell what it waits for',
+    })
+  }
   if (signal !== 'SIGSEGV' || child.pid === undefined)
     throw new CoreliftError('E_CANARY', `/bin/sh did not crash as it should: it ended with ${signal}`)
   return child.pid
