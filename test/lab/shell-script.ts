@@ -7,6 +7,7 @@ import {
   existsSync,
   mkdirSync,
   readFileSync,
+  rmSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
@@ -51,7 +52,9 @@ export function makePath(
   return directory
 }
 
+/** What is there is replaced: written to, a link would lead to a command of this machine. */
 export function writeScript(file: string, text: string): void {
+  rmSync(file, { force: true })
   writeFileSync(file, `#!/bin/sh\n${text}`, { mode: 0o755 })
 }
 

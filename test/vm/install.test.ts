@@ -40,7 +40,9 @@ t.test('a node with systemd-coredump', { skip: noBinary() ?? whyNoVm() ?? false 
   })
 
   t.test('stores crashes, for any debugger', async t => {
-    const stored = await guest.recorded(await guest.crash())
+    const comm = await guest.crash()
+    const stored = await guest.recorded(comm)
+    await guest.output(`until coredumpctl list ${comm}; do sleep 0.2; done`)
     t.match(stored, [{ outcome: 'full', workload: { kind: 'host' } }])
     const core = path.join(lab, 'core')
     const base64 = await guest.output(`corelift get ${stored[0]?.id} --output - | base64`)
@@ -51,6 +53,12 @@ t.test('a node with systemd-coredump', { skip: noBinary() ?? whyNoVm() ?? false 
   t.test('sweeps within what its unit may do', async t => {
     await guest.output('systemctl start corelift-sweep.service')
     t.equal(await guest.output('systemctl show -P Result corelift-sweep.service'), 'success\n')
+    await guest.output(`cp /etc/corelift/config.toml /run/kept
+printf '[node]\\nenforce_core_pattern = true\\n' >>/etc/corelift/config.toml
+echo core >/proc/sys/kernel/core_pattern
+systemctl start corelift-sweep.service`)
+    t.equal(await sysctls(guest), OURS, 'and sets back a pattern that others changed, where it is to')
+    await guest.output('mv /run/kept /etc/corelift/config.toml')
   })
 
   t.test('is upgraded between crashes and in the middle of a dump', t => upgrades(t, guest))
