@@ -40,7 +40,10 @@ for (const [name, shell] of Object.entries(SHELLS)) {
     const cut = join(node.dir, 'cut.sh')
     for (const length of new Set([...lineEnds.slice(0, -1), ...lastLine])) {
       writeFileSync(cut, text.slice(0, length))
-      await startScript([...shell, cut, '--file', join(node.dir, 'corelift')], node.env).ended
+      await startScript(
+        [...shell, cut, '--file', join(node.dir, 'corelift'), '--prefix', join(node.dir, 'prefix')],
+        node.env,
+      ).ended
       if (node.asked().length > 0 || node.staged().length > 0) t.fail(`${length} of ${text.length} bytes ran`)
     }
     t.strictSame(node.asked(), [])
