@@ -23,10 +23,15 @@ export function report(
   const { committed } = kept
   const summary = logLine(record, committed.state === 'spooled' ? 'spooled' : 'stored')
   const line = summary.line + whereabouts(committed)
-  kernelLog(committed.state === 'stored' ? summary.level : LOG_LEVEL.warning, line)
-  const { essential, details } = coredumpEntry(record, line, kept)
-  // A node whose sockets have smaller buffers takes what matters most.
-  if (isSpent || !journalSend(os, { ...essential, ...details })) journalSend(os, essential)
+  const level = committed.state === 'stored' ? summary.level : LOG_LEVEL.warning
+  // coredumpctl is to show it once: by the entry of whom it was given to.
+  if (record.reduction?.reason === 'chained') log(os, level, line)
+  else {
+    kernelLog(level, line)
+    const { essential, details } = coredumpEntry(record, line, kept)
+    // A node whose sockets have smaller buffers takes what matters most.
+    if (isSpent || !journalSend(os, { ...essential, ...details })) journalSend(os, essential)
+  }
   if (committed.state === 'spooled') return EXIT.spooled
   if (record.outcome === 'record') return EXIT.recordOnly
   if (record.core?.complete === false) return EXIT.incomplete

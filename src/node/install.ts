@@ -143,7 +143,10 @@ function liveChanges(
   { root, systemd, config }: InstallOptions,
 ): Change[] {
   const reload = () => (areChanged() ? systemd.reload() : undefined)
-  const rivals = state.before.activeUnits.filter(unit => plan.rivals.includes(unit))
+  const { activeUnits } = state.before
+  const rivals = activeUnits.filter(unit => plan.rivals.includes(unit))
+  // Whom an earlier installation stopped, and this one hands crashes on to.
+  const wantedAgain = activeUnits.filter(unit => !plan.rivals.includes(unit))
   const stopped: string[] = []
   return [
     ...leftByCrashes(root, config.budget.stateDir),
@@ -152,6 +155,7 @@ function liveChanges(
     ...files,
     { title: 'systemctl daemon-reload', isDone: () => !areChanged(), apply: reload },
     startChange(systemd, HANDLER_SLICE),
+    ...wantedAgain.map(unit => startChange(systemd, unit)),
     // The pattern last: from then on crashes come here.
     ...SYSCTL_ORDER.map(name => sysctlChange(name, plan.sysctls[name])),
     ...rivals.map(unit => stopRival(systemd, unit, plan, () => void stopped.push(unit))),

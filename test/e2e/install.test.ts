@@ -97,6 +97,9 @@ t.test('a node with systemd-coredump', { skip }, async t => {
       })
       t.match(await node.sh('corelift canary'), /sound/)
     })
+    await t.test('crashes of the host’s own go on to systemd-coredump where that is asked for', t =>
+      chaining(t, node),
+    )
     await t.test('uninstall restores what was there, and leaves nothing', async t => {
       const { code, stdout } = await node.run('corelift', 'uninstall', '--purge')
       t.equal(code, 0)
@@ -144,6 +147,24 @@ async function drift(t: Asserts, node: InstallNode): Promise<void> {
   await node.sh(`cp ${CONFIG} /etc/corelift/config.toml && systemctl start corelift-sweep.timer`)
 }
 
+async function chaining(t: Asserts, node: InstallNode): Promise<void> {
+  await node.sh(`printf '[node]\nchain_host_processes = true\n' >>/etc/corelift/config.toml`)
+  const installed = await node.sh('corelift install')
+  t.match(installed, /remove \/etc\/systemd\/system\/systemd-coredump\.socket/)
+  t.match(installed, /start systemd-coredump\.socket/)
+  t.match(installed, /its record was read back .*\(given to \S+systemd-coredump/)
+  await node.run(CRASH, 'handed-on')
+  await eventually(async () => {
+    const { code } = await node.run('coredumpctl', 'info', 'handed-on')
+    return code === 0 || undefined
+  })
+  const listed = await node.sh('coredumpctl list --json=short handed-on')
+  t.equal((JSON.parse(listed) as object[]).length, 1, 'once, by its own hand')
+  t.match(await node.sh('coredumpctl info handed-on'), /Storage: \/var\/lib\/systemd\/coredump\//)
+  const name = (await recorded(node)).find(name => name.includes('~handed-on~'))
+  t.match(name, /~record$/)
+}
+
 async function configurations(t: Asserts, node: InstallNode): Promise<void> {
   const other = '/root/other.toml'
   await node.sh(`{ cat ${CONFIG}; printf '[node]\\nname = "node-17"\\n'; } >${other}`)
@@ -183,30 +204,25 @@ async function upgrade(t: Asserts, node: InstallNode): Promise<void> {
   await handlerAcrossUpgrade(t, node)
 }
 
+/** A dump takes a tenth of a second: it is looked for without a pause, while processes crash. */
+const HOLD_BACK = `(for n in 1 2 3 4 5; do ${CRASH} held-back; done) >/dev/null 2>&1 &
+until pkill --echo --oldest --signal STOP --full '^/usr/local/bin/corelift handle'; do :; done`
+
 /** A handler of the version that is replaced: stopped in the middle of a dump, it goes on when it is let. */
 async function handlerAcrossUpgrade(t: Asserts, node: InstallNode): Promise<void> {
-  const crashing = node.run(CRASH, 'held-back')
-  const pid = await eventually(async () => {
-    const { stdout } = await node.run(
-      'pkill',
-      '--echo',
-      '--signal',
-      'STOP',
-      '--full',
-      '^/usr/local/bin/corelift handle',
-    )
-    return /\(pid (\d+)\)/.exec(stdout)?.[1] ?? /pid (\d+)/.exec(stdout)?.[1]
-  })
+  const [, pid] = /pid (\d+)/.exec(await node.sh(HOLD_BACK)) ?? []
   const running = await node.sh(`readlink /proc/${pid}/exe`)
   await node.sh(`${NEW_BINARY} install --no-canary && ${OTHER_BUILD} && /root/other install --no-canary`)
   t.equal(await node.sh(`readlink /proc/${pid}/exe`), running, 'its binary is there')
   await node.resume(Number(pid))
-  await crashing
-  const [name] = await eventually(async () => {
+  const names = await eventually(async () => {
     const found = (await recorded(node)).filter(name => name.includes('~held-back~'))
-    return found.length > 0 ? found : undefined
+    return found.length === 5 ? found : undefined
   })
-  t.match(name, /~full$/)
+  t.ok(
+    names.every(name => name.endsWith('~full')),
+    names.join(),
+  )
 }
 
 async function eventually<T>(look: () => Promise<T | undefined>): Promise<T> {
