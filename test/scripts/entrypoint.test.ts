@@ -145,8 +145,10 @@ async function startPod(
     ...env,
   })
   const { child, ended } = running
-  t.teardown(() => {
-    if (child.exitCode === null) process.kill(-(child.pid ?? 0), 'SIGKILL')
+  t.teardown(async () => {
+    if (child.exitCode === null && child.signalCode === null) process.kill(-(child.pid ?? 0), 'SIGKILL')
+    // All of its group hold its output: only then does nobody write into the directory any more.
+    await ended
   })
   return {
     ...running,
