@@ -5,7 +5,17 @@ import { mkdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { nodeScript } from './node-script.ts'
 import { run } from './run.ts'
-import { filesOf, put, putZipped, releaseDate, setModes, stageTree, type PackageSource } from './tree.ts'
+import {
+  DESCRIPTION,
+  SUMMARY,
+  filesOf,
+  put,
+  putZipped,
+  releaseDate,
+  setModes,
+  stageTree,
+  type PackageSource,
+} from './tree.ts'
 
 const MAINTAINER = 'corelift <maintainers@corelift.io>'
 
@@ -74,14 +84,8 @@ Depends: libc6 (>= 2.34)
 Suggests: gdb | lldb | delve
 Section: admin
 Priority: optional
-Description: crash dumps of Kubernetes nodes in object storage, by pod name
- A core dump handler for Kubernetes nodes. The kernel starts it when a process
- crashes; it finds out which pod and container the process belonged to, and
- streams the core, compressed, into object storage, without writing to the
- node's root disk. The same program lists, inspects and fetches crashes.
- .
- Installing the package changes nothing of the kernel's configuration unless
- /etc/corelift/config.toml is there: see corelift(1) and corelift-install(8).
+Description: ${SUMMARY}
+${DESCRIPTION.join('\n.\n').replace(/^/gm, ' ')}
 `
 }
 

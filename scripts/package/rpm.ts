@@ -4,7 +4,7 @@ import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { nodeScript } from './node-script.ts'
 import { run } from './run.ts'
-import { filesOf, put, setModes, stageTree, type PackageSource } from './tree.ts'
+import { DESCRIPTION, SUMMARY, filesOf, put, setModes, stageTree, type PackageSource } from './tree.ts'
 
 /**
  * @param work - A directory for what is made on the way.
@@ -63,7 +63,7 @@ function specOf(tree: string, source: PackageSource): string {
 Name: corelift
 Version: ${rpmVersion(source)}
 Release: 1
-Summary: Crash dumps of Kubernetes nodes in object storage, by pod name
+Summary: ${SUMMARY.replace(/^./, letter => letter.toUpperCase())}
 License: Apache-2.0
 AutoReqProv: no
 Requires: glibc >= 2.34
@@ -71,13 +71,7 @@ Requires(post): /bin/sh
 Requires(preun): /bin/sh
 
 %description
-A core dump handler for Kubernetes nodes. The kernel starts it when a process
-crashes; it finds out which pod and container the process belonged to, and
-streams the core, compressed, into object storage, without writing to the
-node's root disk. The same program lists, inspects and fetches crashes.
-
-Installing the package changes nothing of the kernel's configuration unless
-/etc/corelift/config.toml is there: see corelift(1) and corelift-install(8).
+${DESCRIPTION.join('\n\n')}
 
 %install
 cp -a ${tree}/. %{buildroot}/

@@ -18,6 +18,17 @@ export interface PackageSource {
   readonly epochSeconds: number
 }
 
+export const SUMMARY = 'crash dumps of Kubernetes nodes in object storage, by pod name'
+/** Paragraphs. */
+export const DESCRIPTION = [
+  `A core dump handler for Kubernetes nodes. The kernel starts it when a process
+crashes; it finds out which pod and container the process belonged to, and
+streams the core, compressed, into object storage, without writing to the
+node's root disk. The same program lists, inspects and fetches crashes.`,
+  `Installing the package changes nothing of the kernel's configuration unless
+/etc/corelift/config.toml is there: see corelift(1) and corelift-install(8).`,
+]
+
 const DOC = 'usr/share/doc/corelift'
 
 export function releaseDate({ epochSeconds }: PackageSource): string {

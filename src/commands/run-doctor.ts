@@ -1,6 +1,4 @@
 // What `corelift doctor` looks at: this node, by the means of the other commands.
-import { closeSync } from 'node:fs'
-import { openExistingStateDir } from '../budget/state-dir.ts'
 import { examineConfig } from '../config/load.ts'
 import { SYSTEM_CONFIG_FILE } from '../config/settings.ts'
 import { EXIT } from '../errors.ts'
@@ -11,8 +9,7 @@ import { examineNode } from '../node/doctor/doctor.ts'
 import { type ExaminedNode, ownerOf } from '../node/doctor/examined-node.ts'
 import { isDenial } from '../node/doctor/security-checks.ts'
 import { probeStore } from '../node/doctor/store-probe.ts'
-import type { CrashEvent } from '../telemetry/crash-event.ts'
-import { recentEvents } from '../telemetry/event-log.ts'
+import { nodeEvents } from './node-events.ts'
 import { budgetReport } from './budget.ts'
 import { renderDoctor } from './render-doctor.ts'
 import { renderJson } from './render.ts'
@@ -48,7 +45,7 @@ function thisNode(session: Session, options: GlobalOptions): ExaminedNode {
     configProblems: problems,
     status: once(() => statusReport(config, os)),
     budget: once(() => budgetReport(config, now())),
-    events: once(() => eventsIn(config.budget.stateDir)),
+    events: once(() => nodeEvents(config.budget.stateDir)),
     kernelLog: once(() => {
       const { records, position } = readKernelLog(
         undefined,
@@ -66,16 +63,6 @@ function thisNode(session: Session, options: GlobalOptions): ExaminedNode {
 function once<T>(make: () => T): () => T {
   let made: { readonly value: T } | undefined
   return () => (made ??= { value: make() }).value
-}
-
-function eventsIn(stateDir: string): CrashEvent[] {
-  const directory = openExistingStateDir(stateDir)
-  if (directory === undefined) return []
-  try {
-    return recentEvents(directory)
-  } finally {
-    closeSync(directory)
-  }
 }
 
 /** A cron job has no PATH to speak of, and translations are not parsed. */

@@ -1,7 +1,6 @@
 // corelift install, uninstall and canary: from options to the node.
-import { closeSync, existsSync, readFileSync, realpathSync } from 'node:fs'
+import { existsSync, readFileSync, realpathSync } from 'node:fs'
 import path from 'node:path'
-import { openExistingStateDir } from '../budget/state-dir.ts'
 import { SYSTEM_CONFIG_FILE } from '../config/settings.ts'
 import type { Config } from '../config/table.ts'
 import { CoreliftError } from '../errors.ts'
@@ -14,8 +13,7 @@ import type { Step } from '../node/transaction.ts'
 import { uninstall } from '../node/uninstall.ts'
 import { sweep } from '../sweep/sweep.ts'
 import { textfileIn } from '../sweep/textfile.ts'
-import { type CrashEvent } from '../telemetry/crash-event.ts'
-import { recentEvents } from '../telemetry/event-log.ts'
+import { nodeEvents } from './node-events.ts'
 import { readCanaryBack } from './canary-back.ts'
 import { renderCanary, renderStep, renderUninstalled } from './render-install.ts'
 import { renderJson } from './render.ts'
@@ -169,19 +167,9 @@ const secondsMaxOf = ({ hold, store }: Config): number => hold.secondsMax + stor
 
 async function fly({ io, deps }: Session, config: Config): Promise<CanaryReport> {
   return await flyCanary({
-    recentEvents: () => eventsIn(config.budget.stateDir),
+    recentEvents: () => nodeEvents(config.budget.stateDir),
     readBack: event => readCanaryBack(event, config.store, deps, io.interrupted),
     secondsMax: secondsMaxOf(config),
     interrupted: io.interrupted,
   })
-}
-
-function eventsIn(stateDir: string): CrashEvent[] {
-  const directory = openExistingStateDir(stateDir)
-  if (directory === undefined) return []
-  try {
-    return recentEvents(directory)
-  } finally {
-    closeSync(directory)
-  }
 }

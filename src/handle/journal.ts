@@ -9,7 +9,7 @@ import { printable } from '../printable.ts'
 import type { EntryNote } from '../spool/note.ts'
 import { openPending, openSpoolDir } from '../spool/open.ts'
 import type { BlobName, Entry, Spool } from '../spool/spool.ts'
-import { inTime } from './in-time.ts'
+import { inTime } from '../in-time.ts'
 
 /** A disk that takes longer for 5 MiB is of no use to a dump. */
 const STEP_MS_MAX = 10_000

@@ -15,7 +15,7 @@ import type { FrameCompressor, Zstd } from '../zstd/codec.ts'
 import { SeekableWriter } from '../zstd/seekable-writer.ts'
 import type { Beginning } from './begin.ts'
 import { contentOf, type DebugFile } from './held-files.ts'
-import { inTime } from './in-time.ts'
+import { inTime } from '../in-time.ts'
 
 const LOCK_FILE = 'binaries.lock'
 /**

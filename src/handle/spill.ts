@@ -5,7 +5,7 @@ import { partName } from '../spool/blobs.ts'
 import type { CoreNote } from '../spool/note.ts'
 import type { ETag, ObjectAbout, PartReceipt, Upload } from '../store/store.ts'
 import type { ObjectStore } from '../store/multipart.ts'
-import { type Answer, inTime } from './in-time.ts'
+import { type Answer, inTime } from '../in-time.ts'
 import type { Journal } from './journal.ts'
 
 /** Of a small object, the kit above all: it has to be safe within a second of the crash. */

@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { CoreliftError } from '../errors.ts'
-import { isDropLine } from '../kernel/drops.ts'
+import { dropsIn, isDropLine } from '../kernel/drops.ts'
 import { type KmsgRecord, readKernelLog } from '../kernel/kmsg-reader.ts'
 import { printable } from '../printable.ts'
 import type { CrashEvent } from '../telemetry/crash-event.ts'
@@ -103,7 +103,7 @@ async function eventOf(
     if (event !== undefined) return event
     if (performance.now() < lookAt) continue
     lookAt = performance.now() + LOG_POLL_MS
-    const failure = kernelsWords(since)
+    const failure = kernelsWords(pid, since)
     if (failure !== undefined)
       throw new CoreliftError('E_CANARY', `the kernel could not start the handler: ${failure}`, {
         hint: 'see that the binary in kernel.core_pattern is there, on a mount without noexec, and what SELinux says',
@@ -114,9 +114,11 @@ async function eventOf(
   })
 }
 
-/** What the kernel logs where it starts no handler. */
-function kernelsWords(since: Date): string | undefined {
-  const isOurs = (record: KmsgRecord): boolean => record.time >= since && isDropLine(record)
-  const [record] = readKernelLog(undefined, isOurs).records
+/** What the kernel logs where it starts no handler for this process; some of its lines tell no pid. */
+function kernelsWords(pid: number, since: Date): string | undefined {
+  const isNews = (record: KmsgRecord): boolean => record.time >= since && isDropLine(record)
+  const { records } = readKernelLog(undefined, isNews)
+  const drop = dropsIn(records).find(each => each.pid === undefined || each.pid === pid)
+  const record = records.find(({ sequence }) => sequence === drop?.sequence)
   return record && printable(record.text)
 }

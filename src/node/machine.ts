@@ -26,15 +26,23 @@ export interface MachineQuestion {
 /** @throws CoreliftError `E_INSTALL` with a line for each reason. */
 export function refuseUnfit(question: MachineQuestion): void {
   const { root } = question
-  const reasons = [
+  refuse('not to be installed here', [
     ...glibcReasons(root),
     ...(root === '/' ? liveReasons() : imageReasons(root)),
     ...question.directories.flatMap(directory => writableReasons(root, directory)),
     ...(root === '/' ? execReasons(question.binaryDirectory) : []),
     ...question.conflicts.filter(({ name }) => name === 'kernel.core_pattern').map(conflictWords),
-  ]
+  ])
+}
+
+/** @throws CoreliftError `E_INSTALL` where units and sysctls of the node are out of reach. */
+export function refuseOutOfReach(): void {
+  refuse('not to be uninstalled from here', reachReasons())
+}
+
+function refuse(what: string, reasons: readonly string[]): void {
   if (reasons.length === 0) return
-  throw new CoreliftError('E_INSTALL', ['not to be installed here:', ...new Set(reasons)].join('\n- '), {
+  throw new CoreliftError('E_INSTALL', [`${what}:`, ...new Set(reasons)].join('\n- '), {
     hint: 'nothing was changed',
   })
 }
@@ -50,8 +58,10 @@ export function refuseOthers(what: string): void {
     throw new CoreliftError('E_INSTALL', `${what} needs root`, { hint: `sudo corelift ${what}` })
 }
 
-function liveReasons(): string[] {
-  const reasons = kernelReasons(release())
+const liveReasons = (): string[] => [...kernelReasons(release()), ...reachReasons()]
+
+function reachReasons(): string[] {
+  const reasons: string[] = []
   if (!existsSync('/run/systemd/system')) reasons.push('systemd does not run here; sweeps need its timer')
   if (!isSameNamespace(mountinfoOf('1'), mountinfoOf('self')))
     reasons.push(

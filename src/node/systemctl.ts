@@ -49,8 +49,7 @@ async function systemctl(args: readonly string[]): Promise<string> {
 }
 
 /** systemd.unit(5), "Unit File Load Path", and the scripts that it makes units of. */
-const UNIT_DIRS = ['etc/systemd/system', 'run/systemd/system', 'usr/local/lib/systemd/system']
-const VENDOR_UNIT_DIRS = ['usr/lib/systemd/system', 'lib/systemd/system']
+const UNIT_DIRS = ['etc', 'run', 'usr/local/lib', 'usr/lib', 'lib'].map(parent => `${parent}/systemd/system`)
 
 /**
  * Whether there is a unit, installed by whomever.
@@ -58,6 +57,6 @@ const VENDOR_UNIT_DIRS = ['usr/lib/systemd/system', 'lib/systemd/system']
  */
 export function hasUnit(root: string, unit: string): boolean {
   const script = path.join('etc/init.d', unit.replace(/\.service$/, ''))
-  const places = [...UNIT_DIRS, ...VENDOR_UNIT_DIRS].map(directory => path.join(directory, unit))
+  const places = UNIT_DIRS.map(directory => path.join(directory, unit))
   return [...places, script].some(place => existsSync(path.join(root, place)))
 }

@@ -14,7 +14,7 @@ import {
   type SysctlName,
   versionsDir,
 } from './layout.ts'
-import { refuseUnfit } from './machine.ts'
+import { refuseOutOfReach } from './machine.ts'
 import { ABSENT, writePath } from './paths.ts'
 import type { Systemd } from './systemctl.ts'
 import { carryOut, type CarryOutOptions, type Change } from './transaction.ts'
@@ -48,7 +48,7 @@ export async function uninstall(options: UninstallOptions): Promise<Uninstalled>
     throw new CoreliftError('E_INSTALL', 'corelift is not installed here', {
       hint: `there is no ${path.join(root, INSTALL_FILE)}`,
     })
-  if (root === '/') refuseUnfit({ root, directories: [], binaryDirectory: '/', conflicts: [] })
+  if (root === '/') refuseOutOfReach()
   const found: { waiting: number } = { waiting: 0 }
   const notOurs = root === '/' ? changedByOthers(state) : []
   const changes = [...removal(state, notOurs, found, options), ...forgetting(state, found, options)]

@@ -12,6 +12,16 @@ const skip = noKernelControl() ?? noBinary() ?? whyNoNspawn(['nsenter', 'python3
 const CONFIG = '/root/c.toml'
 /** Tests crash the same program over and over. */
 const RATES = '[budget]\\nsignature_full = "1000/hour"\\nworkload_full = "1000/hour"\\n'
+/** A configuration with a store at which nobody listens. */
+const ELSEWHERE = '/root/elsewhere.toml'
+const UNREACHABLE = `cat >${ELSEWHERE} <<'END'
+[store]
+url = "s3://cores/prod"
+endpoint = "http://127.0.0.1:9"
+credentials_file = "/root/credentials"
+retry_seconds = 1
+END
+printf '[default]\\naws_access_key_id = a\\naws_secret_access_key = b\\n' >/root/credentials`
 /** In the node: crashes under the name that it is given. */
 const CRASH = '/root/crash'
 const CRASH_SCRIPT = `#!/bin/sh
@@ -33,6 +43,17 @@ t.test('a node with systemd-coredump', { skip }, async t => {
       const { code, stdout } = await node.run(NEW_BINARY, 'install', '--config', CONFIG, '--dry-run')
       t.equal(code, 0)
       t.match(stdout, /planned {2}set kernel\.core_pattern=/)
+      t.same(await nodeSnapshot(node), before)
+    })
+    await t.test('a canary that the store does not take undoes all of it', async t => {
+      const { code, stdout, stderr } = await node.run(
+        'sh',
+        '-c',
+        `${UNREACHABLE} && ${NEW_BINARY} install --config ${ELSEWHERE}`,
+      )
+      t.equal(code, 9)
+      t.match(stdout, /failed {2}crash a process and find it in the store/)
+      t.match(stderr, /the store did not take the crash: .*\n.*the node is as it was before/)
       t.same(await nodeSnapshot(node), before)
     })
     await t.test('install takes over, and proves it', async t => {

@@ -2,7 +2,7 @@
 import { execFileSync, spawnSync } from 'node:child_process'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { buildDeb } from '../../scripts/package/deb.ts'
 import { buildRpm } from '../../scripts/package/rpm.ts'
 import { PackageTree, STAND_IN, whyNoPackages } from '../lab/package-tree.ts'
@@ -53,14 +53,7 @@ const EVERYWHERE = [
 ]
 const NOT_OURS = /^\/(etc|var|run|usr\/lib|usr\/local)\//
 
-t.test('the .deb has its files, all of root, and none that takes effect', { skip: noDeb }, async t => {
-  const lines = output('dpkg-deb', '-c', deb).trimEnd().split('\n')
-  const files = lines.map(line => line.split(/ +/).at(-1)!.slice(1))
-  const wanted = [
-    ...EVERYWHERE,
-    '/usr/share/zsh/vendor-completions/_corelift',
-    '/usr/share/doc/corelift/copyright',
-  ]
+function checkFiles(t: Pick<Test, 'strictSame'>, files: readonly string[], wanted: readonly string[]): void {
   t.strictSame(
     wanted.filter(file => !files.includes(file)),
     [],
@@ -69,6 +62,17 @@ t.test('the .deb has its files, all of root, and none that takes effect', { skip
     files.filter(file => NOT_OURS.test(file)),
     [],
   )
+}
+
+t.test('the .deb has its files, all of root, and none that takes effect', { skip: noDeb }, async t => {
+  const lines = output('dpkg-deb', '-c', deb).trimEnd().split('\n')
+  const files = lines.map(line => line.split(/ +/).at(-1)!.slice(1))
+  const wanted = [
+    ...EVERYWHERE,
+    '/usr/share/zsh/vendor-completions/_corelift',
+    '/usr/share/doc/corelift/copyright',
+  ]
+  checkFiles(t, files, wanted)
   for (const line of lines) t.match(line, /^(drwxr-xr-x|-rw-r--r--|-rwxr-xr-x) root\/root /)
   t.match(
     output('dpkg-deb', '-f', deb),
@@ -85,14 +89,7 @@ t.test('the .rpm has its files, all of root, and none that takes effect', { skip
     '/usr/share/zsh/site-functions/_corelift',
     '/usr/share/licenses/corelift/LICENSE',
   ]
-  t.strictSame(
-    wanted.filter(file => !files.includes(file)),
-    [],
-  )
-  t.strictSame(
-    files.filter(file => NOT_OURS.test(file)),
-    [],
-  )
+  checkFiles(t, files, wanted)
   for (const line of lines) t.match(line, /^(drwxr-xr-x|-rw-r--r--|-rwxr-xr-x) +\d+ root +root /)
   t.match(output('rpm', '-qp', '--requires', rpm), /^glibc >= 2\.34$/m)
   t.equal(output('rpm', '-qp', '--configfiles', rpm), '')

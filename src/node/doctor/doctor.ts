@@ -1,5 +1,5 @@
 // `corelift doctor`: all checks of a node, each with its deadline; one that fails by itself does not keep the others.
-import { inTime } from '../../handle/in-time.ts'
+import { inTime } from '../../in-time.ts'
 import { CoreliftError } from '../../errors.ts'
 import { binaryCheck } from './binary-check.ts'
 import {
