@@ -88,9 +88,12 @@ async function planFor(options: InstallOptions, previous: InstallState | undefin
     systemdVersion: isLive ? await systemd.version() : undefined,
     chainedTo: config.node.chainHostProcesses ? formerPattern : undefined,
   })
-  const node = { memoryBytes: totalmem(), processors: cpus().length }
+  const node = isLive ? { memoryBytes: totalmem(), processors: cpus().length } : SMALLEST_NODE
   return planInstallation({ ...options, node, rivals })
 }
+
+/** Of an image nobody knows what it will run on; an installation on the node itself takes what that has. */
+const SMALLEST_NODE = { memoryBytes: 0, processors: 1 }
 
 /** In the order in which they are applied; undone from the last to the first. */
 function changesFor(

@@ -39,6 +39,12 @@ t.test('an image gets the files, and gives them back', { skip }, async t => {
     readFileSync(at('etc/sysctl.d/60-corelift.conf'), 'utf8'),
     /^kernel\.core_pattern=\|\/usr\/local\/bin\/corelift handle %P %I /m,
   )
+  t.match(
+    readFileSync(at('etc/sysctl.d/60-corelift.conf'), 'utf8'),
+    /^kernel\.core_pipe_limit=64$/m,
+    'of the smallest node: this machine is not what the image will run on',
+  )
+  t.match(readFileSync(at('etc/systemd/system/corelift.slice'), 'utf8'), /^CPUQuota=100%$/m)
   t.notMatch(readFileSync(at('etc/sysctl.d/50-coredump.conf'), 'utf8'), /^[^#]/m)
   t.match(readlinkSync(at('usr/local/bin/corelift')), /^\.\.\/libexec\/corelift\/[^/]+\/corelift$/)
   t.equal(readFileSync(at('etc/corelift/config.toml'), 'utf8'), readFileSync(at('c.toml'), 'utf8'))
